@@ -1,0 +1,71 @@
+# Copyright (c) 2026, xmpp.federation contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# The parts are targets of their own; each installs what it needs, and says why when it must skip.
+
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := $(CURDIR)/.venv
+BIN := $(VENV)/bin
+TOOLS := tests/tools
+OUTPUT := tests/output
+# Tests are written to run side by side.
+JOBS ?= 2
+PYTEST = ANSIBLE_COLLECTIONS_PATH= $(BIN)/python -m pytest -p no:cacheprovider
+PARTS ?= lint unit service packaging demo integration interop lab
+export PYTHON
+
+.DEFAULT_GOAL := help
+.PHONY: help venv venv-demo venv-test venv-lint demo test lint bench build docs clean \
+    test-unit test-service test-packaging test-integration test-interop test-demo test-lab
+
+help: ## what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
+
+venv: venv-lint ## .venv with all tools, from the pinned requirements
+venv-demo venv-test venv-lint: venv-%:
+	@$(TOOLS)/venv $*
+
+demo: venv-demo ## two servers exchange messages through an edge on this machine
+	@tests/demo/run
+
+test: venv-test ## everything (PARTS="unit service" for some of it)
+	@$(BIN)/python $(TOOLS)/parts.py $(PARTS)
+
+lint: venv-lint ## style, types, documentation, and what the Galaxy would say
+	@PATH="$(BIN):$$PATH" $(BIN)/python $(TOOLS)/lint.py $(STEPS)
+
+test-unit: venv-test ## modules and what they are made of
+	@$(PYTEST) -n $(JOBS) tests/unit
+
+test-service: venv-test ## the proxy against scripted peers
+	@$(PYTEST) -n $(JOBS) tests/service
+
+test-packaging: venv-test ## the built collection, its documentation and this README
+	@$(PYTEST) -n $(JOBS) tests/packaging
+
+test-integration: venv-test ## ansible-test integration
+	@PATH="$(BIN):$$PATH" $(BIN)/python $(TOOLS)/integration.py
+
+test-interop: venv-test ## the proxy against real Prosody and ejabberd (needs root to install them)
+	@$(TOOLS)/apt prosody ejabberd || [ $$? -eq 3 ]
+	@$(PYTEST) tests/interop
+
+test-demo: venv-test ## the demo, twice
+	@$(PYTEST) tests/demo
+
+test-lab: venv-test ## playbooks over SSH on Debian hosts under systemd (needs root and namespaces)
+	@$(PYTEST) -s tests/lab
+
+bench: venv-test ## the measurements of docs/performance.md
+	@$(PYTEST) -s tests/benchmark
+
+build: venv-demo ## the collection's tarball, in build/
+	@$(BIN)/ansible-galaxy collection build --force --output-path build
+
+docs: venv-test ## write the generated parts of README.md
+	@$(BIN)/python $(TOOLS)/readme.py --write
+
+clean: ## remove what was built
+	rm -rf build collections $(OUTPUT) .mypy_cache .ruff_cache .pytest_cache
