@@ -1,0 +1,89 @@
+# Copyright (c) 2026, xmpp.federation contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The edge itself: our domains, the federation switch, listeners, the link to the inside server, limits and timers.
+
+PRIVATE to the collection and to the service that it installs.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Mapping
+
+from .errors import Problem, RecordError
+from .fields import Field, Fields, Reader
+
+_MANY = 1_000_000
+_DAY = 86_400
+
+INSIDE_FIELDS: Fields = {
+    "server": Field("text", "prosody", choices=("prosody", "ejabberd", "other")),
+    "host": Field("host", "127.0.0.1"),
+    "port": Field("int", 5347, minimum=1, maximum=65535),
+    "tls": Field("bool", False),
+    "ca_file": Field("path", None, nullable=True),
+}
+
+FIELDS: Fields = {
+    "domains": Field("list", (), elements="domain"),
+    "allow_federated_users": Field("bool", False),
+    "listen": Field("list", ("0.0.0.0", "::"), elements="ip", ordered=True),  # noqa: S104 - a public service
+    "listen_port": Field("int", 5269, minimum=1, maximum=65535),
+    "inside": Field("dict", fields=INSIDE_FIELDS),
+    "connection_limit": Field("int", 1000, minimum=1, maximum=_MANY),
+    "partner_connection_limit": Field("int", 20, minimum=1, maximum=_MANY),
+    "unauthenticated_limit": Field("int", 500, minimum=1, maximum=_MANY),
+    "keepalive_interval": Field("int", 300, minimum=1, maximum=_DAY),
+    "stream_establishment_timeout": Field("int", 60, minimum=1, maximum=_DAY),
+    "stream_inactivity_timeout": Field("int", 600, minimum=1, maximum=_DAY),
+    "resolvers": Field("list", (), elements="resolver", ordered=True),
+    "log_message_bodies": Field("bool", False),
+}
+
+
+def normalise(raw: Mapping[str, Any], where: str = "") -> dict[str, Any]:
+    """The full record in normal form; RecordError with everything that is wrong."""
+    problems: list[Problem] = []
+    reader = Reader(where, problems)
+    record = reader.record(FIELDS, raw)
+    if not problems:
+        _rules(reader, record)
+    if problems:
+        raise RecordError(problems)
+    return record
+
+
+def _rules(reader: Reader, record: Mapping[str, Any]) -> None:
+    inside = record["inside"]
+    if not record["listen"]:
+        reader.report("listen", "there is no address to listen on", "name at least one, 0.0.0.0 or :: for all")
+    if record["partner_connection_limit"] > record["connection_limit"]:
+        reader.report(
+            "partner_connection_limit",
+            f"one partner may have {record['partner_connection_limit']} connections, "
+            f"but all partners together only {record['connection_limit']}",
+            "lower it, or raise connection_limit",
+        )
+    if inside["tls"] and inside["server"] == "prosody":
+        reader.report(
+            "inside.tls",
+            "Prosody's component listener has no TLS",
+            "set it to false and keep the link on the host itself, on a private network or in a tunnel",
+        )
+    if inside["ca_file"] and not inside["tls"]:
+        reader.report(
+            "inside.ca_file", "it has no effect without inside.tls", "set inside.tls, or clear it with an empty text"
+        )
+
+
+def warnings(record: Mapping[str, Any]) -> tuple[str, ...]:
+    """What works, but probably not as meant."""
+    found = []
+    if record["keepalive_interval"] >= record["stream_inactivity_timeout"]:
+        found.append(
+            "keepalive_interval is not shorter than stream_inactivity_timeout: "
+            "a silent stream is closed before a keep-alive is due"
+        )
+    if record["allow_federated_users"] and not record["domains"]:
+        found.append("federation is on, but there are no domains of ours: nothing can pass")
+    return tuple(found)

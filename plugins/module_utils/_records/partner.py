@@ -1,0 +1,127 @@
+# Copyright (c) 2026, xmpp.federation contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A partner: a domain, or several of one owner, that we federate with, and how it has to prove itself.
+
+PRIVATE to the collection and to the service that it installs.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Mapping
+
+from .errors import Problem, RecordError
+from .fields import Field, Fields, Reader
+
+_NEGOTIATION = ("required", "optional", "not_supported")
+
+FIELDS: Fields = {
+    "domain": Field("domain", "", required=True),
+    "additional_domains": Field("list", (), elements="domain"),
+    "partner_type": Field("text", "public_unverified", choices=("federated", "public_verified", "public_unverified")),
+    "tls": Field("text", "required", choices=_NEGOTIATION),
+    "sasl": Field("text", "required", choices=_NEGOTIATION),
+    # The default follows from tls and sasl, see dialback_default.
+    "dialback": Field("bool", None),
+    "keepalive": Field("bool", True),
+    "connection_limit": Field("int", None, minimum=1, maximum=1_000_000, nullable=True),
+    "proxy_fqdn": Field("host", None, nullable=True),
+    "proxy_port": Field("int", None, minimum=1, maximum=65535, nullable=True),
+    "description": Field("text", ""),
+}
+
+
+def dialback_default(tls: Any, sasl: Any) -> bool:
+    """Where TLS and SASL are both required dialback could never be used, so it is off there."""
+    return not (tls == "required" and sasl == "required")
+
+
+def auth_methods(record: Mapping[str, Any]) -> tuple[str, ...]:
+    """The ways to prove itself that are left to this partner: one rule for all 18 combinations."""
+    tls, sasl = record["tls"], record["sasl"]
+    methods = []
+    if sasl != "not_supported" and tls != "not_supported":
+        methods.append("sasl_tls")
+    if record["dialback"] and dialback_default(tls, sasl):
+        if tls != "not_supported":
+            methods.append("tls_dialback")
+        if tls != "required":
+            methods.append("tcp_dialback")
+    return tuple(methods)
+
+
+def normalise(raw: Mapping[str, Any], where: str = "") -> dict[str, Any]:
+    """The full record in normal form; RecordError with everything that is wrong."""
+    problems: list[Problem] = []
+    reader = Reader(where, problems)
+    record = reader.record(FIELDS, raw)
+    if record["dialback"] is None:
+        record["dialback"] = dialback_default(record["tls"], record["sasl"])
+    if not problems:
+        _rules(reader, record)
+    if problems:
+        raise RecordError(problems)
+    return record
+
+
+def _rules(reader: Reader, record: Mapping[str, Any]) -> None:
+    if record["domain"] in record["additional_domains"]:
+        reader.report(
+            "additional_domains", f"{record['domain']} is the partner's first domain already", "leave it out here"
+        )
+    if record["proxy_port"] is not None and record["proxy_fqdn"] is None:
+        reader.report("proxy_port", "it has no effect without proxy_fqdn", "set proxy_fqdn, or clear it with 0")
+    if not auth_methods(record):
+        reader.report(
+            "dialback",
+            f"with tls {record['tls']}, sasl {record['sasl']} and dialback off the partner has no way to prove itself",
+            "set dialback to true"
+            if record["tls"] == "not_supported"
+            else "set dialback to true, or sasl to required or optional",
+        )
+    elif record["tls"] == "not_supported" and record["sasl"] != "not_supported":
+        reader.report(
+            "sasl",
+            f"sasl {record['sasl']} needs TLS, which this partner does not support",
+            "set sasl to not_supported, or tls to required or optional",
+        )
+
+
+def warnings(record: Mapping[str, Any]) -> tuple[str, ...]:
+    """What works, but weaker or otherwise than its author may think."""
+    found = []
+    if record["tls"] == "required" and record["sasl"] == "required" and record["dialback"]:
+        found.append("dialback is on but never used, because tls and sasl are both required")
+    if record["tls"] == "optional" and record["sasl"] != "not_supported":
+        found.append(
+            f"sasl {record['sasl']} needs TLS, but tls is optional: the negotiation can fail where TLS is left out"
+        )
+    if record["partner_type"] == "public_verified":
+        found.append("partner_type public_verified lets strangers of a public provider write to our users unasked")
+    return tuple(found)
+
+
+def check_all(
+    partners: Mapping[str, Mapping[str, Any]], own_domains: Mapping[str, str], problems: list[Problem]
+) -> None:
+    """Rules between partners, and between partners and our own domains.
+
+    ``partners`` maps where a record stands to the record; ``own_domains`` maps each of our domains to where it stands.
+    """
+    owners: dict[str, str] = {}
+    for where, record in partners.items():
+        for index, name in enumerate([record["domain"], *record["additional_domains"]]):
+            key = f"additional_domains[{index - 1}]" if index else "domain"
+            if name in own_domains:
+                problems.append(
+                    Problem(
+                        where,
+                        key,
+                        f"{name} is one of our own domains ({own_domains[name]})",
+                        "a domain is ours or a partner's: take it out of one of the two",
+                    )
+                )
+            if owners.setdefault(name, where) != where:
+                problems.append(
+                    Problem(where, key, f"{name} belongs to {owners[name]} already", "keep it in one record only")
+                )

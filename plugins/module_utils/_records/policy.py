@@ -1,0 +1,141 @@
+# Copyright (c) 2026, xmpp.federation contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""External access policies: who of our users may federate, and how policies are granted.
+
+PRIVATE to the collection and to the service that it installs.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Mapping
+
+from .errors import Problem, RecordError
+from .fields import Field, Fields, Reader
+
+GLOBAL = "global"
+SCOPES = ("global", "user")
+
+FIELDS: Fields = {
+    "name": Field("text", "", required=True),
+    "scope": Field("text", "user", choices=SCOPES),
+    "federation_access": Field("bool", False),
+    "xmpp_access": Field("bool", False),
+    "public_cloud_access": Field("bool", False),
+    "description": Field("text", ""),
+}
+
+_TAG = "tag:"
+
+
+def policy_name(text: str) -> str:
+    """The name without the ``tag:`` that Lync puts before it."""
+    return text[len(_TAG) :] if text.startswith(_TAG) else text
+
+
+def normalise(raw: Mapping[str, Any], where: str = "") -> dict[str, Any]:
+    """The full record in normal form; RecordError with everything that is wrong."""
+    problems: list[Problem] = []
+    reader = Reader(where, problems)
+    if isinstance(raw, Mapping):
+        raw = dict(raw)
+        if raw.get("scope") == GLOBAL:
+            raw.setdefault("name", GLOBAL)
+        if raw.get("name") == GLOBAL:
+            raw.setdefault("scope", GLOBAL)
+    record = reader.record(FIELDS, raw)
+    record["name"] = policy_name(record["name"])
+    if not problems:
+        _rules(reader, record)
+    if problems:
+        raise RecordError(problems)
+    return record
+
+
+def _rules(reader: Reader, record: Mapping[str, Any]) -> None:
+    name = record["name"]
+    if not name or name != name.strip() or ":" in name or "\n" in name or len(name) > 256:
+        reader.report(
+            "name", f"{name!r} is not a policy name", "write one line without a colon, 256 characters at most"
+        )
+    elif (record["scope"] == GLOBAL) != (name == GLOBAL) or (name != GLOBAL and name.lower() == GLOBAL):
+        reader.report(
+            "name",
+            f"{name!r} cannot have scope {record['scope']}",
+            "the one policy of scope global is called global, and no other",
+        )
+    if record["xmpp_access"] and not record["federation_access"]:
+        reader.report(
+            "xmpp_access", "it needs federation_access", "set federation_access to true, or xmpp_access to false"
+        )
+
+
+def closed() -> dict[str, Any]:
+    """What holds where no policy is written: nothing is allowed."""
+    return normalise({"name": GLOBAL})
+
+
+def sort_key(record: Mapping[str, Any]) -> tuple[int, str]:
+    return SCOPES.index(record["scope"]), record["name"]
+
+
+def effective(
+    address: str,
+    policies: Mapping[str, Mapping[str, Any]],
+    grants: Mapping[str, str],
+    grant_to_all: str | None,
+) -> tuple[Mapping[str, Any], str]:
+    """The one policy that decides about a user, taken whole, and why it is that one."""
+    if address in grants:
+        return policies[grants[address]], "grant"
+    if grant_to_all is not None:
+        return policies[grant_to_all], "grant_to_all"
+    return policies.get(GLOBAL) or closed(), "global"
+
+
+def check_all(
+    policies: Mapping[str, Mapping[str, Any]],
+    grants: Mapping[str, tuple[str, str]],
+    grant_to_all: tuple[str, str] | None,
+    problems: list[Problem],
+) -> None:
+    """Rules between policies, and between policies and grants.
+
+    ``policies`` maps where a record stands to the record; ``grants`` maps an address to the policy's name and to
+    where the grant stands; ``grant_to_all`` is such a pair too.
+    """
+    names: dict[str, str] = {}
+    spelled: dict[str, str] = {}
+    for where, record in policies.items():
+        name = record["name"]
+        if name.casefold() in spelled:
+            problems.append(
+                Problem(
+                    where,
+                    "name",
+                    f"{name!r} is taken by {spelled[name.casefold()]}",
+                    "give every policy a name of its own",
+                )
+            )
+        spelled.setdefault(name.casefold(), where)
+        names[name] = record["scope"]
+    for address, (name, where) in grants.items():
+        _check_grant(f"grants to {address}", name, where, names, problems)
+    if grant_to_all is not None:
+        _check_grant("grant_to_all", grant_to_all[0], grant_to_all[1], names, problems)
+
+
+def _check_grant(key: str, name: str, where: str, names: Mapping[str, str], problems: list[Problem]) -> None:
+    if name not in names:
+        problems.append(
+            Problem(where, key, f"there is no policy {name!r}", "write the policy, or grant another or none")
+        )
+    elif names[name] != "user":
+        problems.append(
+            Problem(
+                where,
+                key,
+                f"{name!r} is not a policy of scope user",
+                "grant a policy of scope user; the global one needs no grant",
+            )
+        )
