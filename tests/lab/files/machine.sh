@@ -9,7 +9,7 @@
 #   machine.sh lan-up | lan-down
 #   machine.sh layer DIRECTORY BASE PACKAGE...      one more set of packages on top of a base tree
 #   machine.sh create NAME ADDRESS LOWER            a blank host; LOWER is an overlayfs lowerdir list
-#   machine.sh start NAME | stop NAME | remove NAME
+#   machine.sh start NAME | stop NAME | remove NAME... (all at once)
 #   machine.sh list
 set -eu
 : "${LAB_DIR:?LAB_DIR names the directory of the lab}"
@@ -113,21 +113,33 @@ start() {
 }
 
 # The whole process group is ours: the loop, and the nspawn in it, which shuts the machine down in good order.
+# (dash wants -s and --; with anything else it takes the group for an option.)
 stop() {
     pid_file=$LAB_DIR/hosts/$1/pid
     [ -e "$pid_file" ] || return 0
     group=$(cat "$pid_file")
-    kill -TERM -- "-$group" 2>/dev/null || true
-    for _ in $(seq 100); do
-        kill -0 -- "-$group" 2>/dev/null || break
+    kill -s TERM -- "-$group" 2>/dev/null || true
+    for _ in $(seq 150); do
+        kill -s 0 -- "-$group" 2>/dev/null || break
         sleep 0.1
     done
-    kill -KILL -- "-$group" 2>/dev/null || true
+    if kill -s KILL -- "-$group" 2>/dev/null; then
+        say "$1 did not shut down in time"
+    fi
     rm -f "$pid_file"
 }
 
 remove() {
-    stop "$1"
+    for name in "$@"; do
+        stop "$name" &
+    done
+    wait
+    for name in "$@"; do
+        take_away "$name"
+    done
+}
+
+take_away() {
     unmount_tree "$LAB_DIR/hosts/$1/root"
     ! namespace_exists "xfl-$1" || ip netns delete "xfl-$1"
     rm -rf "$LAB_DIR/hosts/$1" "$LAB_DIR/ssh/known_hosts.d/$1"
