@@ -29,10 +29,10 @@ def targets(home: Path, wanted: list[str]) -> list[str]:
     return [name for name in runnable if not wanted or name in wanted]
 
 
-def run_target(home: Path, name: str) -> bool:
+def run_target(home: Path, user_home: Path, name: str) -> bool:
     """Run one target; its output is shown only if it fails."""
     command = ["ansible-test", "integration", "--local", "--python", PYTHON, "--color", "no", "--allow-root", name]
-    settings = {**os.environ, "ANSIBLE_LOCALHOST_WARNING": "false"}
+    settings = {**os.environ, "ANSIBLE_LOCALHOST_WARNING": "false", "HOME": str(user_home)}
     start = time.monotonic()
     done = subprocess.run(
         command, cwd=home, env=settings, check=False, text=True, errors="replace",
@@ -46,7 +46,7 @@ def run_target(home: Path, name: str) -> bool:
 
 
 def main(wanted: list[str]) -> int:
-    bootstrap_pip.provide()
+    user_home = bootstrap_pip.provide(tree.ROOT / "tests/output/home")
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="integration-") as directory:
         home = tree.copy_checkout(Path(directory))
@@ -54,7 +54,7 @@ def main(wanted: list[str]) -> int:
         if not names:
             print("No integration target found")
             return 1
-        passed = [run_target(home, name) for name in names]
+        passed = [run_target(home, user_home, name) for name in names]
     failed = passed.count(False)
     counts = [f"{failed} failed"] * bool(failed) + [f"{passed.count(True)} passed"]
     print(f"==== {', '.join(counts)} in {time.monotonic() - start:.2f}s ====")
