@@ -49,7 +49,7 @@ test-integration: venv-test ## ansible-test integration
 	@PATH="$(BIN):$$PATH" $(BIN)/python $(TOOLS)/integration.py
 
 test-interop: venv-test ## the proxy against real Prosody and ejabberd (needs root to install them)
-	@$(TOOLS)/apt prosody ejabberd || [ $$? -eq 3 ]
+	@$(TOOLS)/apt prosody lua-unbound ejabberd || [ $$? -eq 3 ]
 	@$(PYTEST) tests/interop
 
 test-demo: venv-test ## the demo, twice

@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -44,8 +45,9 @@ class Desk:
         return json.dumps({"id": request.get("id"), **reply}).encode() + b"\n"
 
     async def do_message(self, request: Request) -> Request:
+        at = time.monotonic()
         sent = await self.server.send_message(request["from"], request["to"], request["body"])
-        return {"stanza_id": sent}
+        return {"stanza_id": sent, "at": at}
 
     async def do_presence(self, request: Request) -> None:
         await self.server.send(stanzas.presence(request["from"], request["to"], request.get("type")))
@@ -58,8 +60,10 @@ class Desk:
         return {"stanza": answer.as_dict()}
 
     async def do_wait(self, request: Request) -> Request:
-        """The next unread stanza of ``user``; the other keys are fields that it must have."""
+        """The next unread stanza of ``user``; other keys are fields that it must have (``stanza_id`` for its id)."""
         asked = {name: value for name, value in request.items() if name not in ("do", "id", "user", "timeout")}
+        if "stanza_id" in asked:
+            asked["id"] = asked.pop("stanza_id")
 
         def wanted(stanza: Stanza) -> bool:
             return all(getattr(stanza, name) == value for name, value in asked.items())

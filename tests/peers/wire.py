@@ -64,13 +64,14 @@ class Wire:
         self.received = bytearray()
         self.ended: str | None = None  # "tag" after a closing tag, "eof" after a bare end of the connection
         self._items: deque[ET.Element | dict[str, str]] = deque()
-        self._start_parser()
+        self.restart()
 
     @classmethod
     async def connect(cls, host: str, port: int) -> Wire:
         return cls(*await asyncio.open_connection(host, port))
 
-    def _start_parser(self) -> None:
+    def restart(self) -> None:
+        """Expect a new stream header on the same connection."""
         self._parser = ET.XMLPullParser(("start-ns", "start", "end"))
         self._open: list[ET.Element] = []
         self.prefixes: dict[str, str] = {}

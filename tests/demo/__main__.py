@@ -1,0 +1,127 @@
+# Copyright (c) 2026, xmpp.federation contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``tests/demo/run`` plays the whole story, prints what happened and cleans up.
+
+With KEEP=1 in the environment it leaves everything running; ``tests/demo/run say|status|log|stop`` are for that.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+
+from peers.control import Remote, RemoteError
+
+from .screen import Screen
+from .stage import Stage, StageError
+from .story import Demo
+
+
+async def story(stage: Stage, screen: Screen) -> None:
+    task = asyncio.current_task()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    await Demo(stage, screen).play()
+
+
+def keep_notes(stage: Stage) -> str:
+    return "\n".join([
+        f"Left running in {stage.directory}",
+        "  say something   tests/demo/run say alice@inside.example bob@gmail.example 'Hello'",
+        "  look            tests/demo/run status        (the edge's own view)",
+        "                  tests/demo/run log           (its audit, line by line)",
+        "  stop it         tests/demo/run stop",
+    ])  # fmt: skip
+
+
+def run() -> int:
+    stage, screen = Stage.make(), Screen()
+    code = 1
+    try:
+        asyncio.run(story(stage, screen))
+        code = 0 if screen.good else 1
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        screen.step("Interrupted")
+        code = 130
+    except (StageError, RemoteError, TimeoutError, OSError) as problem:
+        screen.step(f"The demo failed: {problem or type(problem).__name__}")
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not leave processes behind
+        if screen.rows:
+            print(screen.table(), flush=True)
+        close(stage, code)
+    return code
+
+
+def close(stage: Stage, code: int) -> None:
+    """Leave the stage as the user wants it; after a failure the logs stay."""
+    if os.environ.get("KEEP", "") not in ("", "0") and code != 130:
+        print(keep_notes(stage))
+        return
+    stage.end(keep_logs=code == 1)
+    print(
+        f"Everything was stopped; the logs are in {stage.logs}" if code == 1 else "Everything was stopped and removed."
+    )
+
+
+# -- for a kept stage
+
+
+def edge_log(stage: Stage) -> str:
+    return "TODO"
+
+
+def edge_cli(stage: Stage, *arguments: str) -> int:
+    command = [str(stage.directory / "install/current/bin/xmpp-edge"), *arguments]
+    where = ["--config-dir", str(stage.directory / "config"), "--run-dir", str(stage.directory / "run")]
+    return subprocess.run([*command, *where], check=False).returncode
+
+
+async def say(stage: Stage, sender: str, to: str, body: str) -> str:
+    """Send a message and tell which came first, the message there or an error here."""
+    remotes = {name: Remote(stage.control(name)) for name in ("inside", "gmail", "stranger")}
+    ours, theirs = (remotes[address.partition("@")[2].partition(".")[0]] for address in (sender, to))
+    sent = (await ours.ask("message", from_=f"{sender}/say", to=to, body=body))["stanza_id"]
+    error = asyncio.create_task(ours.ask("wait", user=sender, stanza_id=sent, timeout=15))
+    there = asyncio.create_task(theirs.ask("wait", user=to, body=body, timeout=15))
+    done, waiting = await asyncio.wait({error, there}, return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()
+    stanza = done.pop().result()["stanza"]
+    return f"{to} got it" if stanza["body"] else f"refused: {stanza['condition']}: {stanza['text']}"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="The demo, and what KEEP=1 leaves behind")
+    commands = parser.add_subparsers(dest="command")
+    say_parser = commands.add_parser("say", help="send a message")
+    for name in ("sender", "to", "body"):
+        say_parser.add_argument(name)
+    commands.add_parser("status", help="what the edge says of itself")
+    commands.add_parser("log", help="the edge's audit")
+    commands.add_parser("stop", help="end everything and remove the scratch directory")
+    arguments = parser.parse_args()
+    if arguments.command is None:
+        return run()
+    try:
+        stage = Stage.kept()
+        if arguments.command == "say":
+            print(asyncio.run(say(stage, arguments.sender, arguments.to, arguments.body)))
+        elif arguments.command == "status":
+            return edge_cli(stage, "status")
+        elif arguments.command == "log":
+            print(edge_log(stage))
+        else:
+            stage.end()
+    except (StageError, TimeoutError, OSError, KeyError) as problem:
+        print(problem or "no answer", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
