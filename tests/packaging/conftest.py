@@ -50,7 +50,7 @@ class Installed:
         work.mkdir(exist_ok=True)
         return subprocess.run(
             [str(program), *command[1:]], cwd=work, env=environment, check=False, text=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL, capture_output=True,
         )  # fmt: skip
 
 

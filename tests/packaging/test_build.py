@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 TOP = {"meta", "plugins", "roles", "playbooks", "docs", "changelogs", "LICENSES"}
 MODULES = sorted(path.stem for path in (tree.ROOT / "plugins/modules").glob("*.py"))
+PARTNER = {"domain": "gmail.example", "tls": "not_supported", "sasl": "not_supported"}
+POLICY = {"name": "FedPic", "scope": "user", "federation_access": True}
 ROLES = sorted(path.name for path in (tree.ROOT / "roles").iterdir() if path.is_dir())
 
 
@@ -90,8 +92,8 @@ def test_modules_run_in_check_mode(installed: Installed, tmp_path: Path) -> None
             "module_defaults": {"group/xmpp.federation.edge": {"config_dir": str(config)}},
             "tasks": [
                 {"xmpp.federation.edge_config": {"domains": ["inside.example"], "allow_federated_users": True}},
-                {"xmpp.federation.xmpp_partner": {"domain": "gmail.example", "tls": "not_supported", "sasl": "not_supported"}},
-                {"xmpp.federation.external_access_policy": {"name": "FedPic", "scope": "user", "federation_access": True}},
+                {"xmpp.federation.xmpp_partner": PARTNER},
+                {"xmpp.federation.external_access_policy": POLICY},
                 {"xmpp.federation.edge_info": {}},
             ],
         },

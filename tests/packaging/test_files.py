@@ -39,7 +39,9 @@ def test_every_file_states_its_licence() -> None:
 
 
 def requirement_files() -> list[Path]:
-    return [*sorted((tree.ROOT / "requirements").glob("*.txt")), *sorted((tree.ROOT / "roles").rglob("requirements*.txt"))]
+    ours = (tree.ROOT / "requirements").glob("*.txt")
+    roles = (tree.ROOT / "roles").rglob("requirements*.txt")
+    return sorted([*ours, *roles])
 
 
 def pins(path: Path) -> dict[str, str]:

@@ -19,7 +19,7 @@ HERE = Path(__file__).parent / "installed"
 
 
 def test_installed_modules_run(installed: Installed, tmp_path: Path) -> None:
-    # In a pytest of its own: the plugin puts one collections path for the whole process in place, here the installed one.
+    # In a pytest of its own: the plugin puts one collections path in place for a whole process.
     command = [
         sys.executable, "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", str(tmp_path), "-p", "no:cacheprovider",
         "--ansible-unit-inject-only", str(HERE / "each_module.py"),

@@ -4,9 +4,9 @@
 
 """A home directory in which ``ansible-test`` can make its virtual environments on any machine.
 
-For each environment it wants a script ``get-pip`` under a name of its own, and downloads it when it is not there. Python
-brings pip along, so a few lines do the same work. And it keeps most of the environment from pip: settings that came by
-``PIP_...`` variables are written to a configuration file, where pip finds them.
+For each environment it wants a script ``get-pip`` under a name of its own, and downloads it when it is not there.
+Python brings pip along, so a few lines do the same work. And it keeps most of the environment from pip: settings that
+came by ``PIP_...`` variables are written to a configuration file, where pip finds them.
 """
 
 from __future__ import annotations

@@ -19,7 +19,11 @@ CALLS: dict[str, dict[str, object]] = {
     "edge_config": {"domains": ["inside.example"]},
     "xmpp_partner": {"domain": "gmail.example", "tls": "not_supported", "sasl": "not_supported"},
     "external_access_policy": {"name": "FedPic", "scope": "user", "federation_access": True},
-    "edge_certificate": {"common_name": "edge.inside.example", "xmpp_domains": ["inside.example"], "state": "requested"},
+    "edge_certificate": {
+        "common_name": "edge.inside.example",
+        "xmpp_domains": ["inside.example"],
+        "state": "requested",
+    },
     "edge_info": {},
 }
 
@@ -41,10 +45,8 @@ def test_does_it_once(localhost: object, tmp_path: Path, name: str) -> None:
 
 
 def test_srv_record_says_when_nobody_answers(localhost: object) -> None:
-    result = call(
-        localhost, "srv_record", domain="inside.example", target="edge.inside.example", server="127.0.0.1", server_port=1,
-        zone="inside.example",
-    )  # fmt: skip
+    nobody = {"server": "127.0.0.1", "server_port": 1, "zone": "inside.example"}
+    result = call(localhost, "srv_record", domain="inside.example", target="edge.inside.example", **nobody)
     assert result["failed"]
     assert "127.0.0.1" in str(result["msg"])
 
