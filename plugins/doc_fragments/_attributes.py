@@ -44,7 +44,8 @@ attributes:
 options: {}
 attributes:
   action_group:
-    description: Use C(group/xmpp.federation.edge) in C(module_defaults) to set options for all modules of the edge host.
+    description:
+      - Use C(group/xmpp.federation.edge) in C(module_defaults) to set options for all modules of the edge host.
     support: full
     membership:
       - xmpp.federation.edge
@@ -54,7 +55,8 @@ attributes:
 options: {}
 attributes:
   action_group:
-    description: Use C(group/xmpp.federation.dns) in C(module_defaults) to set options for all modules that talk to a DNS server.
+    description:
+      - Use C(group/xmpp.federation.dns) in C(module_defaults) to set options for all modules that talk to DNS.
     support: full
     membership:
       - xmpp.federation.dns

@@ -134,7 +134,7 @@ class Reader:
             raw = {}
         for key in raw:
             if key not in fields:
-                self.report(f"{prefix}{key}", "there is no such key", _similar(str(key), fields))
+                self.report(f"{prefix}{key}", "there is no such key", similar(str(key), fields))
         return {name: self._field(field, f"{prefix}{name}", name, raw) for name, field in fields.items()}
 
     def _field(self, field: Field, path: str, name: str, raw: Mapping[str, Any]) -> Any:
@@ -179,7 +179,8 @@ def default(field: Field) -> Any:
     return list(field.default) if isinstance(field.default, (list, tuple)) else field.default
 
 
-def _similar(key: str, fields: Fields) -> str:
+def similar(key: str, fields: Mapping[str, Any]) -> str:
+    """A hint for a key that does not exist."""
     close = difflib.get_close_matches(key, list(fields), n=1)
     return f"did you mean {close[0]}?" if close else f"known keys are {', '.join(sorted(fields))}"
 
