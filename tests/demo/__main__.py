@@ -72,7 +72,7 @@ def close(stage: Stage, code: int) -> None:
 
 
 def edge_log(stage: Stage) -> str:
-    return "TODO"
+    return (stage.directory / "state/xmpp-edge.log").read_text(encoding="utf-8").rstrip()
 
 
 def edge_cli(stage: Stage, *arguments: str) -> int:

@@ -15,15 +15,13 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
-from peers import stanzas
-from peers.control import Remote
-from peers.dns_server import DnsServer
-from peers.inside import COMPONENT, Inside
-from peers.partner import Partner, dialback_key
-from peers.raw import Listener, RawPeer
-from peers.wire import PeerClosed, Wire, header
+from .. import stanzas
+from ..control import Remote
+from ..dns_server import DnsServer
+from ..inside import COMPONENT, Inside
+from ..partner import Partner, dialback_key
+from ..raw import Listener, RawPeer
+from ..wire import PeerClosed, Wire, header
 
 BOB, ANN = "bob@gmail.example", "ann@other.example"
 

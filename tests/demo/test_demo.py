@@ -1,0 +1,80 @@
+# Copyright (c) 2026, xmpp.federation contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The demo, as a new user runs it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+RUN = Path(__file__).with_name("run")
+ROWS = {
+    "site.yml, first run": r"changed=[1-9]\d*",
+    "DNS, written by the playbook": r"_xmpp-server\._tcp\.inside\.example SRV 0 0 \d+ edge1\.inside\.example\.",
+    "alice@inside.example -> bob@gmail.example": r"delivered",
+    "bob@gmail.example -> alice@inside.example": r"delivered",
+    "eve@stranger.example -> alice@inside.example": r"refused: .*policy-violation.*",
+    "DNS questions about stranger.example": r"0",
+    "carol@inside.example -> bob@gmail.example": r"refused: \S+: .+",
+    "bob@gmail.example -> carol@inside.example": r"refused: service-unavailable.*",
+    "bob@gmail.example -> nobody@inside.example": r"refused: service-unavailable.*",
+    "site.yml, second run": r"changed=0",
+}
+
+
+def start(scratch: Path) -> subprocess.Popen[str]:
+    """The demo with its scratch directory below ``scratch``, where nobody else's is."""
+    environment = {**os.environ, "DEMO_PYTHON": sys.executable, "TMPDIR": str(scratch)}
+    return subprocess.Popen([RUN], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def left_behind(directory: Path) -> list[str]:
+    """Command lines of processes that still name the directory."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if str(directory) in line and int(path.parent.name) != os.getpid():
+            found.append(line)
+    return found
+
+
+@pytest.fixture
+def scratch() -> Iterator[Path]:
+    """Names of unix sockets are short, so this is not below the long path of a test."""
+    with tempfile.TemporaryDirectory(prefix="xd-") as directory:
+        yield Path(directory)
+
+
+def test_the_demo_tells_what_happened_and_cleans_up(scratch: Path):
+    process = start(scratch)
+    output, _ = process.communicate(timeout=400)
+    assert process.returncode == 0, output
+    table = output[output.index("What happened") :]
+    for what, result in ROWS.items():
+        assert re.search(rf"^ *{re.escape(what)} +{result}", table, re.MULTILINE), f"{what}\n{table}"
+    assert list(scratch.iterdir()) == []
+    assert left_behind(scratch) == []
+
+
+def test_interrupted_it_cleans_up_too(scratch: Path):
+    process = start(scratch)
+    for line in process.stdout:
+        if "Applying site.yml" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert list(scratch.iterdir()) == []
+    assert left_behind(scratch) == []

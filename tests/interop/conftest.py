@@ -1,0 +1,94 @@
+# Copyright (c) 2026, xmpp.federation contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Worlds of real servers around the edge, made once for all tests of a module."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from peers.client import Client
+from peers.dns_server import DnsServer
+
+from . import ejabberd, prosody
+from .edge import Edge
+from .server import Server, free_port
+
+INSIDES = {"prosody": prosody, "ejabberd": ejabberd}
+USERS = {"alice": "pw-alice", "carol": "pw-carol"}
+
+
+@dataclass
+class World:
+    """alice (with access) and carol (without) inside; bob at a partner; the edge between them."""
+
+    run: Callable[[Awaitable[None]], None]
+    edge: Edge
+    inside: Server
+    partner: Server
+    dns: DnsServer
+    alice: Client
+    carol: Client
+    bob: Client
+
+    @property
+    def servers(self) -> tuple[Server, ...]:
+        return self.edge, self.inside, self.partner
+
+
+@asynccontextmanager
+async def make_world(directory: Path, kind: str, runner: asyncio.Runner) -> AsyncIterator[World]:
+    async with AsyncExitStack() as stack:
+        edge, s2s = Edge(directory / "edge"), free_port()
+        zones = {
+            "gmail.example": [f"_xmpp-server._tcp 60 IN SRV 0 0 {s2s} xmpp", "xmpp 60 IN A 127.0.0.1"],
+            "inside.example": [f"_xmpp-server._tcp 60 IN SRV 0 0 {edge.port} edge", "edge 60 IN A 127.0.0.1"],
+        }
+        dns = stack.enter_context(DnsServer(zones))
+        inside = await INSIDES[kind].inside(
+            directory / kind, "inside.example", USERS, ["gmail.example"], edge.secrets["inside_secret"]
+        )
+        stack.push_async_callback(inside.stop)
+        partner = await prosody.partner(directory / "partner", "gmail.example", {"bob": "pw-bob"}, s2s, dns.address)
+        stack.push_async_callback(partner.stop)
+        edge.edge["resolvers"] = ["{}:{}".format(*dns.address)]
+        edge.edge["inside"] = {"server": kind, "host": "127.0.0.1", "port": inside.components}
+        edge.partners = [{"domain": "gmail.example"}]
+        edge.grants = {"alice@inside.example": "FedPic"}
+        stack.push_async_callback(edge.stop)
+        await edge.start()
+        clients = [
+            await stack.enter_async_context(
+                Client(f"{name}@inside.example", password, ("127.0.0.1", inside.c2s), register=kind == "ejabberd")
+            )
+            for name, password in USERS.items()
+        ]
+        bob = await stack.enter_async_context(Client("bob@gmail.example", "pw-bob", ("127.0.0.1", partner.c2s)))
+        yield World(runner.run, edge, inside, partner, dns, *clients, bob)
+
+
+@pytest.fixture(scope="module", params=sorted(INSIDES))
+def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    missing = prosody.MISSING or prosody.MISSING_DNS or INSIDES[request.param].MISSING
+    if missing:
+        pytest.skip(missing)
+    with asyncio.Runner() as runner:
+        making = make_world(tmp_path_factory.mktemp(request.param), request.param, runner)
+        made = runner.run(making.__aenter__())
+        yield made
+        runner.run(making.__aexit__(None, None, None))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item):
+    """A failure between processes is explained by their logs."""
+    report = yield
+    made = getattr(item, "funcargs", {}).get("world")
+    if report.failed and made:
+        report.sections += [(f"logs of {server.directory.name}", server.logs()) for server in made.servers]
+    return report
