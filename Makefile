@@ -39,8 +39,8 @@ lint: venv-lint ## style, types, documentation, and what the Galaxy would say
 test-unit: venv-test ## modules and what they are made of
 	@$(PYTEST) -n $(JOBS) tests/unit
 
-test-service: venv-test ## the proxy against scripted peers
-	@$(PYTEST) -n $(JOBS) tests/service
+test-service: venv-test ## the proxy against scripted peers, and these against each other
+	@$(PYTEST) -n $(JOBS) tests/service tests/peers
 
 test-packaging: venv-test ## the built collection, its documentation and this README
 	@$(PYTEST) -n $(JOBS) tests/packaging
