@@ -1,0 +1,64 @@
+# Copyright (c) 2026, xmpp.federation contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every running part shares: the Snapshot in force, the audit, and the bounds that no record sets."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from .config import Snapshot
+from .observe.audit import Audit
+from .stream.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds. The records hold the timers an administrator may want to change; these are the rest."""
+
+    connect: float = 10.0
+    write: float = 30.0
+    linger: float = 2.0
+    first_retry: float = 2.0
+    longest_retry: float = 120.0
+    verify_idle: float = 30.0
+    verify_retry: float = 5.0
+    drain: float = 10.0
+    first_links: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Sizes and numbers that no record sets."""
+
+    write_buffer: int = 256 * 1024
+    """Bytes waiting to be written on one connection before its sources are held back."""
+    hard_write_buffer: int = 8 * 1024 * 1024
+    """Bytes beyond which a stanza is refused, because holding back did not help."""
+    route_stanzas: int = 1000
+    route_bytes: int = 2 * 1024 * 1024
+    inside_stanza: int = 256 * 1024
+    """The largest stanza an inside server is given; Prosody drops the link at 512 KiB."""
+    partner_stanza: int = 480 * 1024
+    """The largest payload a partner is sent; Prosody drops a stream at 512 KiB."""
+    per_address: int = 50
+    """Unauthenticated connections of one address."""
+    verifications: int = 64
+    """Dialback questions waiting at one partner domain."""
+    links_at_once: int = 4
+    pings: int = 64
+
+
+@dataclass(slots=True)
+class Current:
+    """The one mutable place; a reload replaces ``snapshot`` and ``settings``."""
+
+    snapshot: Snapshot
+    audit: Audit
+    settings: Settings
+    timing: Timing = field(default_factory=Timing)
+    bounds: Bounds = field(default_factory=Bounds)
+    jitter: Callable[[float], float] = field(default=lambda seconds: seconds * random.uniform(0.5, 1.0))  # noqa: S311
+    draining: bool = False

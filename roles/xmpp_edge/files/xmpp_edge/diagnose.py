@@ -1,0 +1,279 @@
+"""Step by step from "federation is on" to an answered ping: where the way to a partner is interrupted, and what to do.
+
+Each step has a result, how long it took, and a sentence that an administrator can act on. A step that cannot tell
+anything because an earlier one failed is skipped and says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from .config import Partner
+from .current import Current
+from .net.dial import Dialer, DialFailed, Endpoint
+from .net.incoming import Incomings
+from .net.listener import Listener
+from .net.resolve import LookupFailed, Target
+from .records.names import unicode_domain
+from .relay import Relay
+from .stream.actions import Pair
+
+STEPS = ("federation", "partner", "srv", "tcp", "own_srv", "inside_link", "stream", "ping")
+_ID = re.compile(rb"""\sid=['"]([^'"]{1,128})['"]""")
+_MOST_DOMAINS = 20
+
+
+class Skip(Exception):
+    """The step cannot tell."""
+
+
+class Fault(Exception):
+    """The step failed; the text is the diagnosis."""
+
+
+class Diagnosis:
+    """One run for one partner domain."""
+
+    def __init__(
+        self, current: Current, dialer: Dialer, relay: Relay, incomings: Incomings, listener: Listener, domain: str
+    ) -> None:
+        self.current = current
+        self.dialer = dialer
+        self.relay = relay
+        self.incomings = incomings
+        self.listener = listener
+        self.asked = domain
+        self.domain = domain
+        self._record: Partner | None = None
+        self._failed: set[str] = set()
+        self._steps: list[dict[str, Any]] = []
+
+    async def run(self, seconds: float) -> dict[str, Any]:
+        """All steps, within so many seconds altogether."""
+        end = time.monotonic() + seconds
+        for name in STEPS:
+            step: Callable[[], Awaitable[str]] = getattr(self, "_" + name)
+            await self._step(name, step, end)
+        passed = not self._failed
+        return {"domain": self.asked, "passed": passed, "steps": self._steps}
+
+    async def _step(self, name: str, step: Callable[[], Awaitable[str]], end: float) -> None:
+        begun = time.monotonic()
+        latency: float | None = None
+        try:
+            async with asyncio.timeout(max(0.1, end - begun)):
+                diagnosis = await step()
+            result = "pass"
+        except Skip as reason:
+            result, diagnosis = "skip", str(reason)
+        except Fault as fault:
+            result, diagnosis = "fail", str(fault)
+        except TimeoutError:
+            result, diagnosis = "fail", "No outcome within the time given to this check."
+        if result != "skip":
+            latency = round((time.monotonic() - begun) * 1000, 1)
+        if result == "fail":
+            self._failed.add(name)
+        self._steps.append({"step": name, "result": result, "latency_ms": latency, "diagnosis": diagnosis})
+
+    def _known(self) -> Partner:
+        if self._record is None:
+            raise Skip("Not tried, because this domain is not a partner.")
+        return self._record
+
+    async def _federation(self) -> str:
+        snapshot = self.current.snapshot
+        if not snapshot.federation:
+            raise Fault("Federation is switched off; set `allow_federated_users` of the edge to true.")
+        if not snapshot.domains:
+            raise Fault("The edge serves no domain; list yours in `domains` of the edge.")
+        return f"Federation is on for {', '.join(sorted(snapshot.domains)[:_MOST_DOMAINS])}."
+
+    async def _partner(self) -> str:
+        try:
+            self.domain = unicode_domain(self.asked)
+        except ValueError as problem:
+            raise Fault(f"{self.asked} is not a domain name: {problem}.") from problem
+        partner = self.current.snapshot.partner(self.domain)
+        if partner is None:
+            raise Fault(f"{self.domain} is not a listed partner; add it to the partners of the edge.")
+        self._record = partner
+        ways = ", ".join(partner.auth_methods)
+        return f"{self.domain} is a partner of type {partner.partner_type}; its record allows {ways}."
+
+    async def _srv(self) -> str:
+        partner = self._known()
+        try:
+            targets = await self.dialer.targets(partner, self.domain)
+        except LookupFailed as failure:
+            raise Fault(failure.text) from failure
+        named = ", ".join(f"{target.host}:{target.port}" for target in targets[:5])
+        if partner.proxy_fqdn:
+            return f"The record names the proxy {named}; DNS is not asked."
+        if targets == [Target(targets[0].host, 5269)] and targets[0].host == _ascii(self.domain):
+            return f"There is no SRV record; the domain's own addresses and port 5269 are used ({named})."
+        return f"SRV leads to {named}."
+
+    async def _tcp(self) -> str:
+        partner = self._known()
+        if "srv" in self._failed:
+            raise Skip("Not tried, because nothing is known to connect to.")
+        failures = []
+        try:
+            async for endpoint in self.dialer.endpoints(partner, self.domain):
+                try:
+                    protocol = await self.dialer.connect(endpoint, _Knock)
+                except DialFailed as failure:
+                    failures.append(failure.text)
+                    continue
+                protocol.close()
+                return f"TCP to {endpoint} opens."
+        except DialFailed as failure:
+            failures.append(failure.text)
+        raise Fault(" ".join(failures[:3]))
+
+    async def _own_srv(self) -> str:
+        domains = sorted(self.current.snapshot.domains)[:_MOST_DOMAINS]
+        if not domains:
+            raise Skip("Not tried, because the edge serves no domain.")
+        return " ".join([await self._own_domain(domain) for domain in domains])
+
+    async def _own_domain(self, domain: str) -> str:
+        """Follow our own SRV as a partner would, and see whether it is this process that answers."""
+        unreached: list[str] = []
+        try:
+            for target in await self.dialer.resolver.targets(domain):
+                for address in await self.dialer.resolver.addresses(target.host):
+                    endpoint = Endpoint(target.host, address, target.port)
+                    answer = await self._knock(endpoint, domain)
+                    if answer is None:
+                        unreached.append(str(endpoint))
+                    elif answer:
+                        return f"{domain} leads here by {endpoint}."
+                    else:
+                        raise Fault(
+                            f"The SRV record or address of {domain} leads to {endpoint}, where another answers;"
+                            " let it name this edge."
+                        )
+        except LookupFailed as failure:
+            raise Fault(
+                f"Partners cannot find {domain}: {failure.text}"
+                f" Publish SRV _xmpp-server._tcp.{_ascii(domain)} with this edge as target."
+            ) from failure
+        raise Skip(
+            f"{domain} leads to {', '.join(unreached[:5])}, which cannot be reached from this host; if that is an address"
+            " translated to this edge, test it from outside."
+        )
+
+    async def _knock(self, endpoint: Endpoint, domain: str) -> bool | None:
+        """Whether our own listener is behind an address; None when nobody answers."""
+        try:
+            protocol = await self.dialer.connect(endpoint, _Knock)
+        except DialFailed:
+            return None
+        try:
+            stream_id = await protocol.greet(domain)
+            return stream_id is not None and self.incomings.has_stream(stream_id)
+        finally:
+            protocol.close()
+
+    async def _inside_link(self) -> str:
+        self._known()
+        link = self.relay.links.link_of(self.domain)
+        if link is None or link.state != "up":
+            error = link.error if link is not None else None
+            raise Fault(error or "The link to the inside server is being opened; ask again in a moment.")
+        return f"The link to the inside server is up and carries {self.domain}."
+
+    async def _stream(self) -> str:
+        self._known()
+        self._need("federation")
+        routes = [self.relay.routes.route(pair) for pair in self._pairs()]
+        for route in routes:
+            route.open()
+        for route in routes:
+            failure = await route.outcome()
+            if failure is not None or not route.up:
+                text = failure.text if failure is not None else "The stream was closed."
+                raise Fault(f"From {route.pair.local}: {text}")
+        methods = sorted({route.method for route in routes})
+        return f"Streams to {routes[0].endpoint} are up by {', '.join(methods)}."
+
+    async def _ping(self) -> str:
+        self._known()
+        self._need("federation")
+        self._need("stream")
+        for pair in self._pairs():
+            try:
+                async with asyncio.timeout(20):
+                    problem = await self.relay.ping(pair)
+            except TimeoutError:
+                raise Fault(
+                    f"{pair.remote} took the ping from {pair.local} and did not answer: its way back to us may be shut."
+                    f" It needs the SRV record of {pair.local}, TCP to this edge, and our domain in its own allow list."
+                ) from None
+            if problem is not None:
+                raise Fault(f"The ping from {pair.local} could not be sent: {problem}")
+        return f"{self.domain} answered."
+
+    def _need(self, step: str) -> None:
+        if step in self._failed:
+            raise Skip(f"Not tried, because the step {step} failed.")
+
+    def _pairs(self) -> list[Pair]:
+        return [Pair(local, self.domain) for local in sorted(self.current.snapshot.domains)[:_MOST_DOMAINS]]
+
+
+def _ascii(domain: str) -> str:
+    try:
+        return domain if domain.isascii() else domain.encode("idna").decode("ascii")
+    except UnicodeError:
+        return domain
+
+
+class _Knock(asyncio.Protocol):
+    """A bare TCP connection that at most says good day."""
+
+    def __init__(self) -> None:
+        self._transport: asyncio.Transport | None = None
+        self._answer: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+        self._data = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._data += data[:4096]
+        found = _ID.search(self._data)
+        if found is not None and not self._answer.done():
+            self._answer.set_result(found.group(1).decode("ascii", "replace"))
+        elif len(self._data) > 8192:
+            self.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self._answer.done():
+            self._answer.set_result(None)
+
+    async def greet(self, domain: str) -> str | None:
+        """Open a stream and give the id that the other side chose for it."""
+        assert self._transport is not None
+        self._transport.write(
+            (
+                "<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams'"
+                f" xmlns:db='jabber:server:dialback' to='{domain}' version='1.0'>"
+            ).encode()
+        )
+        try:
+            async with asyncio.timeout(5):
+                return await self._answer
+        except TimeoutError:
+            return None
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()

@@ -1,0 +1,283 @@
+# Copyright (c) 2026, xmpp.federation contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one driver: moves bytes and time between a socket and a stream machine.
+
+What a byte means is the machine's business, and what an action means beyond "send" and "closed" is the owner's. Here
+are only the things that every connection needs: writes gathered to one a loop turn, a bound on what waits to be
+written, a time limit on a peer that does not read, timers from the machine's deadline, and an end that lets the last
+words arrive.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from typing import Any, Protocol
+
+from ..current import Current
+from ..stream.actions import Closed, Send
+
+_TCP_INFO_ACKED = 120
+"""Offset of tcpi_bytes_acked in struct tcp_info (linux/tcp.h), stable kernel interface."""
+
+
+class Machine(Protocol):
+    """What all stream machines have in common."""
+
+    @property
+    def deadline(self) -> float | None:
+        """When ``tick`` is due."""
+
+    def receive(self, data: bytes, now: float) -> list[Any]:
+        """Bytes came in."""
+
+    def tick(self, now: float) -> list[Any]:
+        """Time went by."""
+
+    def eof(self, now: float) -> list[Any]:
+        """The peer sends no more."""
+
+    def close(self, condition: str | None, text: str, now: float) -> list[Any]:
+        """We end the stream."""
+
+
+class Owner(Protocol):
+    """Who is told what happens on a connection."""
+
+    def opened(self, connection: Connection) -> None:
+        """The connection is up; an owner that speaks first calls ``connection.start()``."""
+
+    def machine_for(self, connection: Connection) -> Machine:
+        """The machine, made when it is needed: at the first byte, or at ``start``."""
+
+    def act(self, connection: Connection, action: Any) -> None:
+        """One action of the machine, neither Send nor Closed."""
+
+    def writable(self, connection: Connection, ready: bool) -> None:
+        """The write buffer filled up or drained."""
+
+    def closed(self, connection: Connection, closed: Closed | None) -> None:
+        """The connection is gone; ``closed`` is the machine's last word, if it had one."""
+
+
+class Connection(asyncio.Protocol):
+    """One TCP connection with its stream machine."""
+
+    def __init__(self, owner: Owner, current: Current) -> None:
+        self.owner = owner
+        self.current = current
+        self.loop = asyncio.get_running_loop()
+        self.transport: asyncio.Transport | None = None
+        self.machine: Machine | None = None
+        self.paused = False
+        self.finished = False
+        self.lost = False
+        self.peer = ""
+        self.handed = 0
+        """Bytes ever given to the transport."""
+        self.reset = False
+        self._waiting: list[bytes] = []
+        self._waiting_size = 0
+        self._flush_due = False
+        self._closed: Closed | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._write_timer: asyncio.TimerHandle | None = None
+        self._holds: set[object] = set()
+
+    # asyncio's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        transport.set_write_buffer_limits(high=self.current.bounds.write_buffer)
+        peername = transport.get_extra_info("peername")
+        self.peer = str(peername[0]) if isinstance(peername, tuple) else ""
+        _keep_alive(transport.get_extra_info("socket"))
+        self.owner.opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self.finished:
+            return
+        machine = self.machine or self.start()
+        self.perform(machine.receive(data, self.loop.time()))
+
+    def eof_received(self) -> bool:
+        if self.machine is not None and not self.finished:
+            self.perform(self.machine.eof(self.loop.time()))
+        self._flush()
+        return False
+
+    def pause_writing(self) -> None:
+        self.paused = True
+        self._write_timer = self.loop.call_later(self.current.timing.write, self.abort)
+        self.owner.writable(self, False)
+
+    def resume_writing(self) -> None:
+        self.paused = False
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+        if not self.lost:
+            self.owner.writable(self, True)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost = True
+        self.reset = exc is not None
+        for timer in (self._timer, self._write_timer):
+            if timer is not None:
+                timer.cancel()
+        if self.machine is not None and not self.finished:
+            self.perform(self.machine.eof(self.loop.time()))
+        self.finished = True
+        self._waiting.clear()
+        self.owner.closed(self, self._closed)
+        self.transport = None
+
+    # the owner's side
+
+    def start(self) -> Machine:
+        """Make the machine if there is none yet."""
+        if self.machine is None:
+            self.machine = self.owner.machine_for(self)
+            self._schedule()
+        return self.machine
+
+    def perform(self, actions: list[Any]) -> None:
+        """Do what the machine wants; in order."""
+        for action in actions:
+            kind = type(action)
+            if kind is Send:
+                self.write(action.data)
+            elif kind is Closed:
+                self._closed = action
+                self._finish()
+            else:
+                self.owner.act(self, action)
+        self._schedule()
+
+    def write(self, data: bytes) -> None:
+        """Queue bytes; all of one loop turn go out in one piece."""
+        self._waiting.append(data)
+        self._waiting_size += len(data)
+        if not self._flush_due:
+            self._flush_due = True
+            self.loop.call_soon(self._flush)
+
+    def close(self, condition: str | None, text: str) -> None:
+        """End the stream in order; without a stream there is nothing to say."""
+        if self.finished:
+            return
+        if self.machine is None:
+            self.abort()
+            return
+        self.perform(self.machine.close(condition, text, self.loop.time()))
+
+    def abort(self) -> None:
+        """End the connection at once."""
+        if self.transport is not None:
+            self.transport.abort()
+
+    @property
+    def buffered(self) -> int:
+        """Bytes that the kernel has not taken yet."""
+        if self.transport is None:
+            return 0
+        return self._waiting_size + self.transport.get_write_buffer_size()
+
+    @property
+    def position(self) -> int:
+        """The offset that the next byte written will have."""
+        return self.handed + self._waiting_size
+
+    def acknowledged(self) -> int | None:
+        """Bytes the peer's TCP has confirmed, None when that cannot be known (inside TLS, or not on Linux)."""
+        if self.transport is None or self.transport.get_extra_info("ssl_object") is not None:
+            return None
+        sock = self.transport.get_extra_info("socket")
+        try:
+            info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_ACKED + 8)
+            acked = int(struct.unpack_from("=Q", info, _TCP_INFO_ACKED)[0])
+        except (OSError, AttributeError, struct.error):
+            return None
+        # Our SYN counts as one; this is only asked of connections that we opened.
+        return max(0, acked - 1)
+
+    def hold(self, reason: object) -> None:
+        """Read no more until every reason is released."""
+        if not self._holds and self.transport is not None:
+            self.transport.pause_reading()
+        self._holds.add(reason)
+
+    def release(self, reason: object) -> None:
+        """Take one reason back."""
+        self._holds.discard(reason)
+        if not self._holds and self.transport is not None and not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    # inside
+
+    def _flush(self) -> None:
+        self._flush_due = False
+        if not self._waiting or self.transport is None:
+            return
+        data = self._waiting[0] if len(self._waiting) == 1 else b"".join(self._waiting)
+        self._waiting.clear()
+        self._waiting_size = 0
+        self.handed += len(data)
+        if not self.transport.is_closing():
+            self.transport.write(data)
+
+    def _finish(self) -> None:
+        """The stream is over: what was said last goes out, what still comes in is thrown away."""
+        self.finished = True
+        self._flush()
+        if self.transport is None or self.lost:
+            return
+        for timer in (self._timer, self._write_timer):
+            if timer is not None:
+                timer.cancel()
+        self._holds.clear()
+        if self.transport.can_write_eof() and not self.transport.is_closing():
+            # Closing with unread bytes would reset the connection and could swallow the last words.
+            self.transport.write_eof()
+            self.transport.resume_reading()
+        else:
+            self.transport.close()
+        self._timer = self.loop.call_later(self.current.timing.linger, self.abort)
+
+    def _schedule(self) -> None:
+        """Wake up at the machine's deadline; a timer that comes too early only looks again."""
+        if self.machine is None or self.finished:
+            return
+        deadline = self.machine.deadline
+        if deadline is None:
+            return
+        if self._timer is not None:
+            if self._timer.when() <= deadline:
+                return
+            self._timer.cancel()
+        self._timer = self.loop.call_at(deadline, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        if self.machine is None or self.finished:
+            return
+        now = self.loop.time()
+        deadline = self.machine.deadline
+        if deadline is not None and deadline <= now:
+            self.perform(self.machine.tick(now))
+        else:
+            self._schedule()
+
+
+def _keep_alive(sock: Any) -> None:
+    """Let the kernel notice a dead peer even where the partner wants no keep-alive of ours."""
+    if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 20), ("TCP_KEEPCNT", 4), ("TCP_USER_TIMEOUT", 60_000)):
+        option = getattr(socket, name, None)
+        if option is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)

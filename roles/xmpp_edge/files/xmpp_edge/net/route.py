@@ -1,0 +1,441 @@
+# Copyright (c) 2026, xmpp.federation contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ways out: one stream for each pair of our domain and a partner's, opened when there is something to say.
+
+A thousand waiting stanzas cause one attempt. What waits is bounded in number and bytes; what cannot be sent is given
+back with a reason, in order, once. After a failure the way stays shut for a while that grows, and until then whoever
+tries it gets the same answer at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from ..config import Difference, Partner
+from ..current import Current
+from ..stream.actions import Authenticated, Closed, Failed, Pair, Refused
+from ..stream.outbound import Outbound
+from ..xml.stanza import Stanza
+from .connection import Connection, Machine
+from .dial import Dialer, DialFailed
+from .ledger import Ledger
+from .resolve import NOT_FOUND, TIMEOUT
+
+Undeliverable = Callable[[Stanza, str, str], None]
+"""Stanza, condition and text of the error that its sender gets."""
+
+_ALL_QUEUES = 64 * 1024 * 1024
+_SETTLED = 5.0
+"""Seconds a stream must have lasted for its end not to count as a failure."""
+
+
+class Routes:
+    """All ways out."""
+
+    def __init__(self, current: Current, dialer: Dialer, undeliverable: Undeliverable) -> None:
+        self.current = current
+        self.dialer = dialer
+        self.undeliverable = undeliverable
+        self.routes: dict[Pair, Route] = {}
+        self.queued_bytes = 0
+        self.last_errors: dict[str, str] = {}
+        """By partner domain: why the last attempt failed; gone with the next success."""
+
+    def send(self, pair: Pair, stanza: Stanza) -> None:
+        """Send, queue, or give back."""
+        self.route(pair).send(stanza)
+
+    def route(self, pair: Pair) -> Route:
+        """The way for a pair; made when it is first asked for."""
+        route = self.routes.get(pair)
+        if route is None:
+            route = self.routes[pair] = Route(self, pair)
+        return route
+
+    def established(self) -> Iterable[Route]:
+        """Those on which stanzas flow."""
+        return [route for route in self.routes.values() if route.up]
+
+    def apply(self, change: Difference) -> None:
+        """Touch only the ways that a new Snapshot changes."""
+        for pair, route in list(self.routes.items()):
+            if change.federation_off:
+                route.shut("policy-violation", "not-allowed", "Federation has been switched off.")
+            elif pair.remote in change.gone_partners:
+                route.shut("policy-violation", "not-allowed", "This domain is no longer a partner.")
+            elif pair.local in change.gone_domains:
+                route.shut("host-gone", "not-allowed", "The sender's domain is no longer served.")
+            elif pair.remote in change.remote_domains or (change.dialback_secret and not route.up):
+                route.renew()
+
+    async def drain(self, seconds: float) -> None:
+        """Let go what can go within the time, give back the rest, and close."""
+        for route in list(self.routes.values()):
+            if not route.up:
+                route.shut("system-shutdown", TIMEOUT, "The edge is shutting down.")
+        try:
+            async with asyncio.timeout(seconds):
+                for route in list(self.routes.values()):
+                    await route.flushed()
+        except TimeoutError:
+            pass
+        for route in list(self.routes.values()):
+            route.shut("system-shutdown", TIMEOUT, "The edge is shutting down.")
+
+
+class Route:
+    """One way out: a queue, and at most one stream."""
+
+    def __init__(self, everyone: Routes, pair: Pair) -> None:
+        self.everyone = everyone
+        self.current = everyone.current
+        self.pair = pair
+        self.up = False
+        self.connection: Connection | None = None
+        self.machine: Outbound | None = None
+        self.method = ""
+        self.endpoint = ""
+        self.since = 0.0
+        self.sent = 0
+        self._queue: deque[Stanza] = deque()
+        self._queued = 0
+        self._ledger = Ledger()
+        self._task: asyncio.Task[None] | None = None
+        self._outcome: asyncio.Future[DialFailed | None] | None = None
+        self._failure: DialFailed | None = None
+        self._failures = 0
+        self._retry_at = 0.0
+        self._loop = asyncio.get_running_loop()
+        self._idle = asyncio.Event()
+
+    # from the relay
+
+    def send(self, stanza: Stanza) -> None:
+        """In order: whatever waits goes first."""
+        connection = self.connection
+        if self.up and (self.machine is None or not self.machine.established):
+            # The stream is closing; what it has not answered for is told when it is gone, and this goes on a new one.
+            self._detach(None, "")
+        elif self.up and not self._queue and connection is not None and not connection.paused:
+            self._transmit(connection, stanza)
+            return
+        if self.current.draining and not self.up:
+            self._give_back(stanza, TIMEOUT, "The edge is shutting down.")
+            return
+        if self._failure is not None and self._loop.time() < self._retry_at and self._task is None:
+            self._give_back(stanza, self._failure.condition, self._failure.text)
+            return
+        bounds = self.current.bounds
+        size = len(stanza.payload) + 512
+        if (
+            len(self._queue) >= bounds.route_stanzas
+            or self._queued + size > bounds.route_bytes
+            or self.everyone.queued_bytes + size > _ALL_QUEUES
+        ):
+            self.current.audit.refused("queue_full", local=self.pair.local, remote=self.pair.remote)
+            self._give_back(stanza, "resource-constraint", "Too much is waiting for this domain; try again later.")
+            return
+        self._queue.append(stanza)
+        self._queued += size
+        self.everyone.queued_bytes += size
+        if not self.up and self._task is None:
+            self._task = self._loop.create_task(self._run())
+
+    def open(self) -> None:
+        """Open the stream although nothing waits for it; used by the diagnosis."""
+        if not self.up and self._task is None:
+            self._task = self._loop.create_task(self._run())
+
+    async def outcome(self) -> DialFailed | None:
+        """Wait for an attempt under way; None when the stream is up."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
+        return None if self.up else self._failure
+
+    async def flushed(self) -> None:
+        """Wait until nothing waits here."""
+        while self.up and (self._queue or (self.connection is not None and self.connection.buffered)):
+            self._idle.clear()
+            self._loop.call_later(0.05, self._idle.set)
+            await self._idle.wait()
+
+    def shut(self, condition: str, error: str, text: str) -> None:
+        """Close for good; what waits is given back."""
+        self._cancel()
+        self._detach(condition, text)
+        self._empty(error, text)
+        self.everyone.routes.pop(self.pair, None)
+
+    def renew(self) -> None:
+        """Open a new stream under the new settings; what waits, waits for that one."""
+        self._cancel()
+        self._detach("reset", "The settings for this partner have changed.")
+        self._failure, self._failures, self._retry_at = None, 0, 0.0
+        if self._queue:
+            self._task = self._loop.create_task(self._run())
+
+    def describe(self) -> dict[str, Any]:
+        """For `xmpp-edge streams`."""
+        state = "up" if self.up else "opening" if self._task is not None else "down"
+        pairs = [{"local": self.pair.local, "remote": self.pair.remote, "method": self.method or None}]
+        return {
+            "direction": "out",
+            "address": self.endpoint,
+            "since": int(self.since) if self.up else None,
+            "pairs": pairs,
+            "state": state,
+            "stanzas": self.sent,
+            "queued": len(self._queue),
+            "error": self._failure.text if self._failure is not None else None,
+        }
+
+    # Owner of a Connection
+
+    def opened(self, connection: Connection) -> None:
+        connection.start()
+        assert self.machine is not None
+        connection.perform(self.machine.connected(connection.loop.time()))
+
+    def machine_for(self, connection: Connection) -> Machine:
+        snapshot = self.current.snapshot
+        partner = snapshot.partner(self.pair.remote)
+        assert partner is not None
+        self.connection = connection
+        self.machine = Outbound(
+            pair=self.pair,
+            purpose="stanzas",
+            partner=partner,
+            secret=snapshot.dialback_secret,
+            settings=self.current.settings,
+            now=connection.loop.time(),
+        )
+        return self.machine
+
+    def act(self, connection: Connection, action: Any) -> None:
+        if connection is not self.connection:
+            return
+        if isinstance(action, Authenticated):
+            self._settle(None)
+            self._authenticated(action)
+        elif isinstance(action, Failed):
+            self._settle(DialFailed(action.condition, action.text))
+        elif isinstance(action, Refused):
+            self.current.audit.refused(action.reason, local=action.local, remote=action.remote, text=action.text)
+
+    def writable(self, connection: Connection, ready: bool) -> None:
+        if ready and connection is self.connection:
+            self._drain()
+
+    def closed(self, connection: Connection, closed: Closed | None) -> None:
+        if connection is not self.connection:
+            return
+        was_up = self.up
+        text = (closed.text if closed else "") or "The partner's server broke the connection."
+        self.up = False
+        self.connection, self.machine, self.method = None, None, ""
+        if not was_up:
+            self._settle(DialFailed(TIMEOUT, text))
+            return
+        self._end(connection, closed, text)
+
+    # inside
+
+    def _end(self, connection: Connection, closed: Closed | None, text: str) -> None:
+        now = self._loop.time()
+        clean = closed is not None and not connection.reset
+        for stanza in self._ledger.in_doubt(connection, now, clean=clean):
+            self._give_back(stanza, TIMEOUT, "The connection broke before it was certain that this arrived.")
+        self.current.audit.event(
+            "stream_closed",
+            direction="out",
+            local=self.pair.local,
+            remote=self.pair.remote,
+            condition=closed.condition if closed else None,
+            text=text,
+            by=closed.by if closed else "peer",
+        )
+        if time.time() - self.since < _SETTLED and closed is not None and closed.condition is not None:
+            self._fail(DialFailed(TIMEOUT, text))
+        elif self._queue and not self.current.draining:
+            self._task = self._loop.create_task(self._run())
+        elif not self._queue:
+            self.everyone.routes.pop(self.pair, None)
+
+    def _transmit(self, connection: Connection, stanza: Stanza) -> None:
+        assert self.machine is not None
+        now = self._loop.time()
+        connection.perform(self.machine.send(stanza, now))
+        self._ledger.note(connection, stanza, now)
+        self.sent += 1
+
+    def _drain(self) -> None:
+        connection = self.connection
+        while self._queue and self._ready(connection):
+            assert connection is not None
+            stanza = self._queue.popleft()
+            self._less(stanza)
+            self._transmit(connection, stanza)
+            if connection.buffered > self.current.bounds.write_buffer:
+                # More would only be a second queue: the rest goes when the kernel has taken this.
+                self._loop.call_soon(self._drain)
+                break
+
+    def _ready(self, connection: Connection | None) -> bool:
+        if not self.up or connection is None or connection.paused:
+            return False
+        return self.machine is not None and self.machine.established
+
+    def _less(self, stanza: Stanza) -> None:
+        size = len(stanza.payload) + 512
+        self._queued -= size
+        self.everyone.queued_bytes -= size
+
+    def _authenticated(self, action: Authenticated) -> None:
+        self.up = True
+        self.method = action.method
+        self.since = time.time()
+        self._failure, self._failures, self._retry_at = None, 0, 0.0
+        self.everyone.last_errors.pop(self.pair.remote, None)
+        self.current.audit.event(
+            "authenticated",
+            direction="out",
+            local=self.pair.local,
+            remote=self.pair.remote,
+            method=action.method,
+            address=self.endpoint,
+        )
+        self._drain()
+
+    def _settle(self, outcome: DialFailed | None) -> None:
+        if self._outcome is not None and not self._outcome.done():
+            self._outcome.set_result(outcome)
+
+    async def _run(self) -> None:
+        failure: DialFailed | None
+        try:
+            async with asyncio.timeout(self.current.settings.stream_establishment_timeout):
+                failure = await self._establish()
+        except DialFailed as problem:
+            failure = problem
+        except TimeoutError:
+            failure = DialFailed(TIMEOUT, f"No stream to {self.pair.remote} came about in time.")
+        self._task = None
+        if failure is not None:
+            self._detach(None, "")
+            self._fail(failure)
+
+    async def _establish(self) -> DialFailed | None:
+        """Try one address after the other; None when the stream is up."""
+        partner = self._allowed()
+        last = DialFailed(NOT_FOUND, f"No address for {self.pair.remote} was found.")
+        dialer = self.everyone.dialer
+        async for endpoint in dialer.endpoints(partner, self.pair.remote):
+            self.endpoint = str(endpoint)
+            self._outcome = self._loop.create_future()
+            try:
+                await dialer.connect(endpoint, lambda: Connection(self, self.current))
+                outcome = await self._outcome
+            except DialFailed as problem:
+                last = problem
+                continue
+            if outcome is None:
+                return None
+            self._detach(None, "")
+            last = DialFailed(outcome.condition, f"{outcome.text} ({endpoint})")
+            if outcome.condition != TIMEOUT:
+                # The peer lives and has said no; another of its addresses would say the same.
+                break
+        return last
+
+    def _allowed(self) -> Partner:
+        """The partner, if there is any method and any room for a stream to it."""
+        snapshot = self.current.snapshot
+        partner = snapshot.partner(self.pair.remote)
+        if partner is None:
+            raise DialFailed(NOT_FOUND, f"{self.pair.remote} is not a partner.")
+        if "tcp_dialback" not in partner.auth_methods:
+            text = f"The record of {partner.domain} demands TLS, which this version does not have yet."
+            self.current.audit.refused(
+                "tls_not_available_yet", local=self.pair.local, remote=self.pair.remote, text=text
+            )
+            raise DialFailed(TIMEOUT, text)
+        others = [route for route in self.everyone.established() if route is not self]
+        same = [route for route in others if route.pair.remote in partner.domains]
+        if len(others) >= snapshot.limits.connection_limit or len(same) >= snapshot.connection_limit_of(partner):
+            self.current.audit.refused("connection_limit", local=self.pair.local, remote=self.pair.remote)
+            raise DialFailed("resource-constraint", "The limit of streams to this partner is reached.")
+        return partner
+
+    def _fail(self, failure: DialFailed) -> None:
+        self._failures += 1
+        timing = self.current.timing
+        pause = min(timing.longest_retry, timing.first_retry * 2 ** min(self._failures - 1, 20))
+        self._retry_at = self._loop.time() + self.current.jitter(pause)
+        self._failure = failure
+        self.everyone.last_errors[self.pair.remote] = failure.text
+        self.current.audit.event(
+            "stream_failed",
+            local=self.pair.local,
+            remote=self.pair.remote,
+            condition=failure.condition,
+            text=failure.text,
+            waiting=len(self._queue),
+        )
+        self._empty(failure.condition, failure.text)
+
+    def _empty(self, condition: str, text: str) -> None:
+        queue, self._queue = self._queue, deque()
+        for stanza in queue:
+            self._less(stanza)
+            self._give_back(stanza, condition, text)
+
+    def _give_back(self, stanza: Stanza, condition: str, text: str) -> None:
+        self.everyone.undeliverable(stanza, condition, text)
+
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    def _detach(self, condition: str | None, text: str) -> None:
+        """Let go of the connection; it closes by itself, and what it says from now on is no longer ours."""
+        connection, self.connection, self.machine = self.connection, None, None
+        was_up, self.up, self.method = self.up, False, ""
+        if connection is None:
+            return
+        if was_up:
+            connection.owner = _Leaving(self, self._ledger)
+            self._ledger = Ledger()
+        connection.close(condition, text)
+
+
+class _Leaving:
+    """Owner of a stream that is being closed: it still tells what may not have arrived."""
+
+    def __init__(self, route: Route, ledger: Ledger) -> None:
+        self._route = route
+        self._ledger = ledger
+
+    def opened(self, connection: Connection) -> None:
+        """It is long open."""
+
+    def machine_for(self, connection: Connection) -> Machine:
+        raise RuntimeError("a closing connection has its machine")
+
+    def act(self, connection: Connection, action: Any) -> None:
+        """Nothing it says matters any more."""
+
+    def writable(self, connection: Connection, ready: bool) -> None:
+        """Nothing is written to it any more."""
+
+    def closed(self, connection: Connection, closed: Closed | None) -> None:
+        doubtful = self._ledger.in_doubt(connection, connection.loop.time(), clean=not connection.reset)
+        for stanza in doubtful:
+            self._route.everyone.undeliverable(
+                stanza, TIMEOUT, "The connection broke before it was certain that this arrived."
+            )

@@ -1,0 +1,134 @@
+# Copyright (c) 2026, xmpp.federation contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Audit: one JSON line an event on standard output, from where it goes to the journal.
+
+Every refusal and the first pass of a pair of addresses is written, the rest is counted. Lines that strangers can cause
+are bounded in rate, so that a flood neither fills the journal nor hides in it: what was left out is told as a number.
+A thread does the writing, because a journal that hangs must not stop the streams.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import sys
+import threading
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TextIO
+
+_MOST_PAIRS = 50_000
+_LONGEST_VALUE = 1_000
+_LONGEST_BODY = 65_536
+
+
+class Audit:
+    """Writes lines and keeps the counters; knows nothing of what the events mean."""
+
+    def __init__(
+        self,
+        out: TextIO | None = None,
+        *,
+        rate: float = 50.0,
+        burst: float = 500.0,
+        clock: Callable[[], float] = time.monotonic,
+        background: bool = True,
+    ) -> None:
+        self.counters: Counter[str] = Counter()
+        self._out = out if out is not None else sys.stdout
+        self._rate = rate
+        self._burst = burst
+        self._tokens = burst
+        self._clock = clock
+        self._filled = clock()
+        self._left_out = 0
+        self._seen: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._lines: queue.Queue[str | None] = queue.Queue(maxsize=10_000)
+        self._thread: threading.Thread | None = None
+        if background:
+            self._thread = threading.Thread(target=self._write_all, name="audit", daemon=True)
+            self._thread.start()
+
+    def event(self, name: str, **values: object) -> None:
+        """Something that our own side decides how often it happens: always written."""
+        self._line(name, values)
+
+    def flood(self, name: str, **values: object) -> None:
+        """Something that others can cause as often as they like: written within the rate."""
+        now = self._clock()
+        self._tokens = min(self._burst, self._tokens + (now - self._filled) * self._rate)
+        self._filled = now
+        if self._tokens < 1:
+            self._left_out += 1
+            self.counters["audit_left_out"] += 1
+            return
+        self._tokens -= 1
+        if self._left_out:
+            self._line("left_out", {"lines": self._left_out})
+            self._left_out = 0
+        self._line(name, values)
+
+    def refused(self, reason: str, **values: object) -> None:
+        """A refusal, counted under its reason."""
+        self.counters["refused_" + reason] += 1
+        self.flood("refused", reason=reason, **values)
+
+    def first_pass(self, direction: str, sender: str, receiver: str) -> None:
+        """A stanza passed; only the first of a pair of addresses is written."""
+        pair = (sender, receiver)
+        if pair in self._seen:
+            return
+        self._seen[pair] = None
+        if len(self._seen) > _MOST_PAIRS:
+            self._seen.popitem(last=False)
+        self.flood("passed", direction=direction, **{"from": sender, "to": receiver})
+
+    def body(self, direction: str, sender: str, receiver: str, text: str) -> None:
+        """The text of a message; only called where the administrator has asked for it."""
+        self.event("message", direction=direction, body=text[:_LONGEST_BODY], **{"from": sender, "to": receiver})
+
+    def close(self) -> None:
+        """Write what is left; used once, at the end."""
+        if self._left_out:
+            self._line("left_out", {"lines": self._left_out})
+            self._left_out = 0
+        if self._thread is not None:
+            try:
+                self._lines.put(None, timeout=1)
+            except queue.Full:
+                return
+            self._thread.join(timeout=2)
+
+    def _line(self, name: str, values: dict[str, object]) -> None:
+        longest = _LONGEST_BODY if name == "message" else _LONGEST_VALUE
+        entry: dict[str, object] = {
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "event": name,
+        }
+        for key, value in values.items():
+            if value is not None:
+                entry[key] = value[:longest] if isinstance(value, str) else value
+        text = json.dumps(entry, ensure_ascii=True, default=str)
+        if self._thread is None:
+            self._write(text)
+            return
+        try:
+            self._lines.put_nowait(text)
+        except queue.Full:
+            self.counters["audit_left_out"] += 1
+            self._left_out += 1
+
+    def _write_all(self) -> None:
+        while (text := self._lines.get()) is not None:
+            self._write(text)
+
+    def _write(self, text: str) -> None:
+        try:
+            self._out.write(text + "\n")
+            self._out.flush()
+        except (OSError, ValueError):
+            # Nobody reads any more. The streams matter more than their log.
+            self.counters["audit_left_out"] += 1

@@ -1,0 +1,214 @@
+"""The way of a stanza: through the gates, and on to the other side, or back to its sender with an error.
+
+Here the promise is kept that nothing is lost in silence. Each stanza taken from one side is handed to the other, or
+answered with an error, or was itself an error or a result, which nobody may answer; those are counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+from html import unescape
+from typing import Any
+
+from .config import Snapshot
+from .current import Current
+from .gates import Verdict, decide
+from .inside.link import Link
+from .inside.links import Links
+from .jid import JID
+from .net.connection import Connection
+from .net.dial import Dialer
+from .net.route import Routes
+from .stream.actions import Pair
+from .xml.stanza import Stanza, error_reply
+
+_PING = "<ping xmlns='urn:xmpp:ping'/>"
+_BODY = re.compile(r"<body(?:\s[^>]*)?>([^<]*)</body>")
+_TYPES = {
+    "remote-server-not-found": "cancel",
+    "policy-violation": "modify",
+    "not-allowed": "cancel",
+    "forbidden": "auth",
+    "not-authorized": "auth",
+    "item-not-found": "cancel",
+    "service-unavailable": "cancel",
+}
+"""Everything else may succeed later."""
+_MOST_VERDICTS = 20_000
+
+
+class Relay:
+    """Joins both sides; the only place that knows of both."""
+
+    def __init__(self, current: Current, dialer: Dialer) -> None:
+        self.current = current
+        self.routes = Routes(current, dialer, self.undeliverable)
+        self.links = Links(current, self.from_inside, self.in_doubt_inside)
+        self._pings: dict[tuple[str, str, str], asyncio.Future[str | None]] = {}
+        self._verdicts: dict[tuple[str, str, str], Verdict] = {}
+        self._judged: Snapshot | None = None
+
+    # from partners
+
+    def from_partner(self, stanza: Stanza, pair: Pair, source: Connection) -> None:
+        """A stanza from a proven partner, its addresses honest and canonical."""
+        sender, receiver = stanza.from_, stanza.to
+        assert sender is not None
+        assert receiver is not None
+        if self._pings and self._answers_ping(stanza, sender, receiver):
+            return
+        verdict = self._judge("in", sender, receiver)
+        if not verdict.passed:
+            self._refuse(stanza, verdict, "in")
+            self._back_to_partner(stanza, verdict.condition, verdict.error_type, verdict.text)
+            return
+        condition = self.links.send(stanza, source)
+        if condition is not None:
+            self.current.audit.refused(
+                "inside_" + condition.replace("-", "_"), direction="in", **{"from": sender.full, "to": receiver.full}
+            )
+            self._back_to_partner(stanza, condition, _type(condition), _INSIDE_TEXTS.get(condition, ""))
+            return
+        self._passed(stanza, "in", sender, receiver)
+
+    def in_doubt_inside(self, stanza: Stanza) -> None:
+        """The inside link broke before it was certain that this arrived."""
+        text = "The connection broke before it was certain that this arrived."
+        self._back_to_partner(stanza, "remote-server-timeout", "wait", text)
+
+    def _back_to_partner(self, stanza: Stanza, condition: str, error_type: str, text: str) -> None:
+        reply = error_reply(stanza, condition, error_type, text)
+        self.current.audit.counters["bounced_in" if reply is not None else "dropped_in"] += 1
+        if reply is not None and reply.from_ is not None and reply.to is not None:
+            self.routes.send(Pair(reply.from_.domain, reply.to.domain), reply)
+
+    # from the inside server
+
+    def from_inside(self, stanza: Stanza, link: Link) -> None:
+        """A stanza from one of our users, or from one who claims to be: the inside server proves nothing to us."""
+        sender, receiver = stanza.from_, stanza.to
+        if sender is None or receiver is None:
+            self.current.audit.refused("no_address", direction="out", link=link.name)
+            return
+        verdict = self._judge("out", sender, receiver)
+        if not verdict.passed:
+            self._refuse(stanza, verdict, "out")
+            self._back_inside(stanza, verdict.condition, verdict.error_type, verdict.text)
+            return
+        if len(stanza.payload) > self.current.bounds.partner_stanza:
+            self._back_inside(stanza, "policy-violation", "modify", "This is larger than a partner would take.")
+            return
+        self._passed(stanza, "out", sender, receiver)
+        self.routes.send(Pair(sender.domain, receiver.domain), stanza)
+
+    def undeliverable(self, stanza: Stanza, condition: str, text: str) -> None:
+        """A route gives a stanza back."""
+        if self._pings and self._ping_failed(stanza, text):
+            return
+        self._back_inside(stanza, condition, _type(condition), text)
+
+    def _back_inside(self, stanza: Stanza, condition: str, error_type: str, text: str) -> None:
+        """An error in the name of the remote side, but only if the link may say that name."""
+        reply = error_reply(stanza, condition, error_type, text)
+        if reply is not None and reply.to is not None and reply.to.domain not in self.current.snapshot.domains:
+            # Only who is ours gets an answer; anything else would be a way to send through the inside server.
+            reply = None
+        lost = reply is None or self.links.send(reply, None) is not None
+        self.current.audit.counters["dropped_out" if lost else "bounced_out"] += 1
+
+    # both
+
+    def _judge(self, direction: str, sender: JID, receiver: JID) -> Verdict:
+        snapshot = self.current.snapshot
+        if self._judged is not snapshot or len(self._verdicts) > _MOST_VERDICTS:
+            self._verdicts.clear()
+            self._judged = snapshot
+        key = (direction, sender.bare, receiver.bare)
+        verdict = self._verdicts.get(key)
+        if verdict is None:
+            verdict = decide(snapshot, "in" if direction == "in" else "out", sender, receiver)
+            self._verdicts[key] = verdict
+        return verdict
+
+    def _passed(self, stanza: Stanza, direction: str, sender: JID, receiver: JID) -> None:
+        audit = self.current.audit
+        audit.counters[direction] += 1
+        audit.first_pass(direction, sender.bare, receiver.bare)
+        if self.current.snapshot.log_message_bodies and stanza.kind == "message":
+            found = _BODY.search(stanza.payload)
+            if found is not None:
+                audit.body(direction, sender.full, receiver.full, unescape(found.group(1)))
+
+    def _refuse(self, stanza: Stanza, verdict: Verdict, direction: str) -> None:
+        assert stanza.from_ is not None
+        assert stanza.to is not None
+        self.current.audit.refused(
+            verdict.reason,
+            gate=verdict.gate,
+            direction=direction,
+            stanza=stanza.kind,
+            **{"from": stanza.from_.full, "to": stanza.to.full},
+        )
+
+    # pings of our own (XEP-0199)
+
+    async def ping(self, pair: Pair) -> str | None:
+        """Ask the partner's server for a sign of life; None when it gave one, else what went wrong."""
+        if len(self._pings) >= self.current.bounds.pings:
+            return "Too many checks are running."
+        number = "ping-" + secrets.token_hex(8)
+        stanza = Stanza(
+            "iq",
+            {"type": "get", "id": number},
+            _PING,
+            len(_PING),
+            from_=JID(None, pair.local),
+            to=JID(None, pair.remote),
+        )
+        answer: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+        self._pings[pair.local, pair.remote, number] = answer
+        try:
+            self.routes.send(pair, stanza)
+            return await answer
+        finally:
+            del self._pings[pair.local, pair.remote, number]
+
+    def _answers_ping(self, stanza: Stanza, sender: JID, receiver: JID) -> bool:
+        if stanza.kind != "iq" or stanza.type not in ("result", "error"):
+            return False
+        answer = self._pings.get((receiver.full, sender.full, stanza.id or ""))
+        if answer is None:
+            return False
+        if not answer.done():
+            # An error is an answer, too: the partner's server lives, and its words found the way back.
+            answer.set_result(None)
+        return True
+
+    def _ping_failed(self, stanza: Stanza, text: str) -> bool:
+        if stanza.kind != "iq" or stanza.from_ is None or stanza.to is None:
+            return False
+        answer = self._pings.get((stanza.from_.full, stanza.to.full, stanza.id or ""))
+        if answer is None:
+            return False
+        if not answer.done():
+            answer.set_result(text)
+        return True
+
+    def describe_partner(self, domains: tuple[str, ...]) -> tuple[int, str | None]:
+        """Streams out to a partner, and why the last attempt failed."""
+        up = sum(1 for route in self.routes.established() if route.pair.remote in domains)
+        errors = [self.routes.last_errors[domain] for domain in domains if domain in self.routes.last_errors]
+        return up, errors[0] if errors else None
+
+
+_INSIDE_TEXTS: dict[str, Any] = {
+    "remote-server-timeout": "The server of this domain cannot be reached at the moment; try again later.",
+    "resource-constraint": "The server of this domain is busy; try again later.",
+    "policy-violation": "This is larger than the server of this domain takes.",
+}
+
+
+def _type(condition: str) -> str:
+    return _TYPES.get(condition, "wait")

@@ -1,0 +1,11 @@
+"""Puts the service and the stand-ins on the import path."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[3]
+for place in (ROOT / "tests", ROOT / "roles" / "xmpp_edge" / "files"):
+    if str(place) not in sys.path:
+        sys.path.insert(0, str(place))

@@ -1,0 +1,152 @@
+"""A running edge in the test's own process, between stand-ins on loopback, all on ports that the kernel chose."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from peers.dns_server import DnsServer
+from peers.inside import Inside
+from peers.partner import Partner
+from xmpp_edge.current import Bounds, Timing
+from xmpp_edge.records import edge, files, partner, policy
+from xmpp_edge.service import Service
+
+OURS, THEIRS = "inside.example", "gmail.example"
+ALICE, CAROL, BOB = f"alice@{OURS}", f"carol@{OURS}", f"bob@{THEIRS}"
+PLAIN = {"tls": "not_supported", "sasl": "not_supported", "dialback": True}
+QUICK = Timing(connect=2, write=2, linger=0.5, first_retry=0.05, longest_retry=0.2, verify_retry=0.05, drain=2)
+OPEN = {"federation_access": True, "xmpp_access": True, "public_cloud_access": True}
+
+
+def run(test: Callable[[], Awaitable[None]], seconds: float = 30) -> None:
+    """Run one asynchronous test, not for ever."""
+    asyncio.run(asyncio.wait_for(test(), seconds))
+
+
+class Records:
+    """The record files of an edge, and what stands in them."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.edge: dict[str, Any] = {
+            "domains": [OURS],
+            "allow_federated_users": True,
+            "listen": ["127.0.0.1"],
+            "stream_establishment_timeout": 5,
+        }
+        self.partners: list[dict[str, Any]] = [{"domain": THEIRS, "partner_type": "federated", **PLAIN}]
+        self.policies: dict[str, Any] = {
+            "policies": [{"name": "global", "scope": "global"}, {"name": "FedPic", "scope": "user", **OPEN}],
+            "grants": {ALICE: "FedPic"},
+            "grant_to_all": None,
+        }
+        self.secrets = {"dialback_secret": "a secret of ours", "inside_secret": "a secret inside"}
+
+    def write(self) -> Path:
+        values = {
+            "edge": edge.normalise(self.edge),
+            "partners": [partner.normalise(entry) for entry in self.partners],
+            "policies": {**self.policies, "policies": [policy.normalise(entry) for entry in self.policies["policies"]]},
+            "secrets": self.secrets,
+        }
+        for kind, value in values.items():
+            (self.directory / files.file_name(kind)).write_text(files.encode(kind, value))
+        return self.directory
+
+
+class Lines(io.StringIO):
+    """The audit, line by line."""
+
+    def events(self, name: str | None = None, **facts: object) -> list[dict[str, Any]]:
+        entries = [json.loads(line) for line in self.getvalue().splitlines()]
+        return [entry for entry in entries if name in (None, entry["event"]) and facts.items() <= entry.items()]
+
+    async def wait(self, name: str, **facts: object) -> dict[str, Any]:
+        """The audit is written by a thread, so there is no event of the loop to wait for."""
+        async with asyncio.timeout(10):
+            while not (found := self.events(name, **facts)):
+                await asyncio.sleep(0.01)
+            return found[0]
+
+
+@dataclass
+class World:
+    """Everything a test may touch."""
+
+    service: Service
+    records: Records
+    audit: Lines
+    inside: Inside
+    partner: Partner
+    dns: DnsServer
+
+    @property
+    def address(self) -> tuple[str, int]:
+        return self.service.listener.addresses[0]
+
+    async def reload(self) -> dict[str, Any]:
+        self.records.write()
+        return await self.service.reload()
+
+
+def zones(**ports: int) -> dict[str, list[str]]:
+    """SRV records for domains of the TLD "example", all on loopback."""
+    return {
+        f"{name}.example": [f"_xmpp-server._tcp 60 IN SRV 0 0 {port} xmpp", "xmpp 60 IN A 127.0.0.1"]
+        for name, port in ports.items()
+    }
+
+
+@asynccontextmanager
+async def world(
+    *,
+    change: Callable[[Records], None] | None = None,
+    style: str = "prosody",
+    bounds: Bounds | None = None,
+    timing: Timing = QUICK,
+    domains: tuple[str, ...] = (THEIRS,),
+    start: bool = True,
+) -> AsyncIterator[World]:
+    """A partner and an inside server with the edge between them."""
+    with tempfile.TemporaryDirectory() as place:
+        records = Records(Path(place))
+        audit = Lines()
+        inside = Inside(
+            OURS,
+            users=[ALICE, CAROL],
+            components=list(domains),
+            secret=records.secrets["inside_secret"],
+            style=style,
+        )
+        partner_ = Partner(*domains, users=[BOB], timeout=5)
+        async with inside, partner_:
+            with DnsServer(zones(gmail=partner_.port)) as dns:
+                records.edge["inside"] = {"server": style, "port": inside.port}
+                records.edge["resolvers"] = [f"127.0.0.1:{dns.address[1]}"]
+                if change is not None:
+                    change(records)
+                records.write()
+                service = Service(
+                    records.directory, records.directory, port=0, timing=timing, bounds=bounds or Bounds(), out=audit
+                )
+                made = World(service, records, audit, inside, partner_, dns)
+                try:
+                    if start:
+                        await service.start()
+                        partner_.routes[OURS] = made.address
+                    yield made
+                finally:
+                    await service.stop()
+                    await service.finish()
+
+
+def quick(**values: float) -> Timing:
+    return replace(QUICK, **values)
