@@ -1,0 +1,94 @@
+# Copyright (c) 2026, xmpp.federation contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What README.md shows is true: its tables, its links, and the example that people copy."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import readme
+import tree
+
+if TYPE_CHECKING:
+    from conftest import Installed
+
+EXAMPLE = re.compile(r"<!-- file (\S+) -->\n```yaml\n(.*?)```", re.DOTALL)
+LINK = re.compile(r"\]\(([^)#]+)(?:#[^)]*)?\)")
+PAGES = sorted(path for pattern in ("*.md", "docs/*.md", "roles/*/README.md") for path in tree.ROOT.glob(pattern))
+
+
+@pytest.fixture
+def example(tmp_path: Path) -> Path:
+    """A directory with the files of the README's example."""
+    files = dict(EXAMPLE.findall(readme.README.read_text(encoding="utf-8")))
+    assert sorted(files) == ["inventory.yml", "site.yml"]
+    for name, text in files.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+def test_tables_show_the_variables_as_they_are() -> None:
+    text = readme.README.read_text(encoding="utf-8")
+    assert readme.render(text) == text, "run `make docs`"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(tree.ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    links = [link for link in LINK.findall(page.read_text(encoding="utf-8")) if "://" not in link]
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_every_module_and_playbook_is_named() -> None:
+    text = readme.README.read_text(encoding="utf-8")
+    for path in (tree.ROOT / "plugins/modules").glob("*.py"):
+        assert f"`{path.stem}`" in text, path.stem
+    for path in (tree.ROOT / "playbooks").glob("*.yml"):
+        assert f"`{path.stem}`" in text, path.stem
+
+
+def test_example_is_short(example: Path) -> None:
+    assert len((example / "inventory.yml").read_text().splitlines()) <= 10
+
+
+def test_example_is_an_inventory_and_a_playbook(installed: Installed, example: Path) -> None:
+    inventory = str(example / "inventory.yml")
+    listed = installed.run("ansible-inventory", "-i", inventory, "--list")
+    assert listed.returncode == 0, listed.stderr
+    groups = json.loads(listed.stdout)
+    assert groups["xmpp_edge"]["hosts"] == ["edge1.inside.example"]
+    assert groups["xmpp_front_end"]["hosts"] == ["xmpp.inside.example"]
+    checked = installed.run("ansible-playbook", "-i", inventory, "--syntax-check", str(example / "site.yml"))
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_example_can_be_previewed(installed: Installed, example: Path, tmp_path: Path) -> None:
+    """On a blank host, with the connection made local; the edge's plays only, as here is no XMPP server."""
+    command = [
+        "ansible-playbook", "-i", str(example / "inventory.yml"), str(example / "site.yml"), "--check", "--diff",
+        "--limit", "xmpp_edge", "-e", json.dumps(here(tmp_path)),
+    ]  # fmt: skip
+    done = installed.run(*command)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "gmail.example" in done.stdout
+    assert not (tmp_path / "etc").exists()
+
+
+def here(base: Path) -> dict[str, object]:
+    """Variables that keep the edge role within `base` on this machine."""
+    return {
+        "ansible_connection": "local",
+        "ansible_python_interpreter": sys.executable,
+        "ansible_become": False,
+        "xmpp_edge_service_manager": "standalone",
+        "xmpp_edge_config_dir": str(base / "etc"),
+        "xmpp_edge_state_dir": str(base / "var"),
+        "xmpp_edge_run_dir": str(base / "run"),
+        "xmpp_edge_install_dir": str(base / "opt"),
+    }
