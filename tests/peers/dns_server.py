@@ -97,6 +97,7 @@ class Zones:
     def __init__(self, zones: Mapping[str, str | Iterable[str]], updaters: Mapping[str, Iterable[str]] | None) -> None:
         made = [make_zone(name, records) for name, records in zones.items()]
         self._zones = {zone.origin: zone for zone in made if zone.origin is not None}
+        self._names: dict[dns.name.Name | None, tuple[set[dns.name.Name], int]] = {}
         self._updaters = {
             dns.name.from_text(name): set(map(dns.name.from_text, keys)) for name, keys in (updaters or {}).items()
         }
@@ -133,16 +134,31 @@ class Zones:
             response.answer.append(_rrset(name, alias))
             name = alias[0].target
             zone = self._zone_for(name)
-            if zone is None or zone.origin is None:
+            if zone is None:
                 return
-        if found is not None:
-            response.answer.append(_rrset(name, found))
-            return
         assert zone is not None
         assert zone.origin is not None
-        if not any(owner.is_subdomain(name) for owner in zone):
+        if found is not None:
+            response.answer.append(_rrset(name, found))
+            if not query.flags & dns.flags.RD and rdtype != dns.rdatatype.NS:
+                response.authority.append(_rrset(zone.origin, zone.find_rdataset(zone.origin, "NS")))
+            return
+        if name not in self._existing(zone):
             response.set_rcode(dns.rcode.NXDOMAIN)
         response.authority.append(_rrset(zone.origin, zone.find_rdataset(zone.origin, "SOA")))
+
+    def _existing(self, zone: dns.zone.Zone) -> set[dns.name.Name]:
+        """All names with records, and those between them and the apex, which exist without any."""
+        size = len(zone.nodes)
+        known, counted = self._names.get(zone.origin, (set(), -1))
+        if counted != size:
+            known = set()
+            for name in zone:
+                while name not in known and name != dns.name.root:
+                    known.add(name)
+                    name = name.parent()
+            self._names[zone.origin] = known, size
+        return known
 
     def update(self, message: dns.update.UpdateMessage, *, dry: bool = False) -> None:
         zone = self._zones.get(message.zone[0].name)
@@ -157,6 +173,7 @@ class Zones:
         _check_prerequisites(zone, message.prerequisite)
         if dry:
             return
+        self._names.pop(zone.origin, None)
         with zone.writer() as transaction:
             for rrset in message.update:
                 _apply(transaction, zone.origin, rrset)
@@ -249,8 +266,8 @@ class DnsServer:
         for kind in self._behaviour if what == "all" else (what,):
             self._behaviour[kind] = how
 
-    def before_next_update(self, act: Callable[[Zones], None]) -> None:
-        """Run this once, just before the next update is looked at: another editor who was faster."""
+    def before_update(self, act: Callable[[Zones], None]) -> None:
+        """Run this just before an update is looked at, as another editor who was faster. Each update takes one."""
         self._before_update.append(act)
 
     def questions(self, name: str | None = None, opcode: str | None = None) -> list[Question]:
@@ -355,7 +372,7 @@ class DnsServer:
             if how in ("refused", "servfail", "notauth"):
                 raise RefusalError(dns.rcode.from_text(how))
             if isinstance(query, dns.update.UpdateMessage):
-                while self._before_update:
+                if self._before_update:
                     self._before_update.pop(0)(self.zones)
                 self.zones.update(query, dry=how == "lie")
             elif len(query.question) == 1 and kind == "query":

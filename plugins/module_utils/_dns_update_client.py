@@ -1,0 +1,352 @@
+# Copyright (c) 2026, xmpp.federation contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Talks to one authoritative server over one TCP connection: many questions at once, and dynamic updates.
+
+An answer is data only where the server says NOERROR or NXDOMAIN with authority; everything else is a `DnsError` with
+a hint, so that "I may not tell you" is never taken for "there is nothing".
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import time
+from typing import Any, Iterable, NamedTuple, Sequence
+
+from ._dns_update_key import TsigKey
+from ._dns_update_plan import Change, Key, RecordSet, Srv, record_set
+
+# Questions on their way at one time; servers answer a connection's questions as they come.
+WINDOW = 100
+
+HINTS = {
+    "REFUSED": {
+        "query": "does the server serve this zone, and may this host and key ask it (allow-query, views)?",
+        "update": "may this key update the zone (allow-update)? without one, give `key_file` or `key_secret`",
+    },
+    "NOTAUTH": {
+        "query": "the server is not authoritative for the zone; give the primary server as `server`",
+        "update": "the server is not the primary server of the zone; give that one as `server`, or correct `zone`",
+    },
+    "SERVFAIL": {
+        "query": "the server has the zone but cannot use it; its log says why (zone not loaded, expired, bad file)",
+        "update": "the server failed while it applied the update; its log says why (journal not writable, zone frozen)",
+    },
+    "NOTZONE": {"update": "a name lies outside the zone; leave `zone` out, and it is found"},
+    "NOTIMP": {"update": "the server takes no dynamic updates"},
+    "FORMERR": {"update": "the server does not understand the update"},
+}
+TSIG_HINTS = {
+    "PeerBadKey": (
+        "BADKEY",
+        "the server does not know the key by this name and algorithm; check `key_name` and `key_algorithm`",
+    ),
+    "PeerBadSignature": ("BADSIG", "the secret is not the one that the server has for this key"),
+    "PeerBadTime": ("BADTIME", "the clocks of this host and of the server differ by more than five minutes"),
+    "BadSignature": ("BADSIG", "the server's answer is not signed with this secret"),
+    "BadTime": ("BADTIME", "the clocks of this host and of the server differ by more than five minutes"),
+    "BadKey": ("BADKEY", "the server signed its answer with another key"),
+    "BadAlgorithm": ("BADKEY", "the server signed its answer with another algorithm"),
+    "UnknownTSIGKey": ("BADKEY", "the server signed its answer with another key"),
+    "PeerBadTruncation": ("BADTRUNC", "the server wants longer signatures"),
+}
+CONFLICTS = ("NXRRSET", "YXRRSET", "NXDOMAIN", "YXDOMAIN")
+
+
+class DnsError(Exception):
+    """The server did not do what was asked; `rcode` is its word for it, TIMEOUT or UNREACHABLE where it gave none."""
+
+    def __init__(self, what: str, rcode: str, hint: str) -> None:
+        super().__init__(f"{what}: {rcode}: {hint}")
+        self.rcode = rcode
+
+
+class ConflictError(Exception):
+    """The zone changed between reading and writing."""
+
+
+class Answer(NamedTuple):
+    """`found` is the set that was asked for, `alias` the CNAME that stands instead, `zone` the one with the name."""
+
+    found: RecordSet | None
+    alias: str | None
+    zone: str | None
+
+
+class Client:
+    def __init__(self, server: str, port: int, key: TsigKey | None, timeout: float) -> None:
+        import dns.exception
+        import dns.flags
+        import dns.message
+        import dns.name
+        import dns.rcode
+        import dns.rdata
+        import dns.rdataclass
+        import dns.rdatatype
+        import dns.tsig
+        import dns.update
+
+        self._dns = dns
+        self._unreadable = (dns.exception.DNSException, ValueError, IndexError, struct.error)
+        self._server, self._port, self._timeout = server, port, timeout
+        self._key = (
+            dns.tsig.Key(_absolute(key.name), key.secret, _absolute(_wire_algorithm(key.algorithm))) if key else None
+        )
+        self._socket: socket.socket | None = None
+
+    def __str__(self) -> str:
+        return f"{self._server} port {self._port}"
+
+    def close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    # Questions
+
+    def ask(self, keys: Iterable[Key], outside: bool = False) -> dict[Key, Answer | None]:
+        """One answer a key. With `outside`, a name that the server knows nothing about is None instead of an error."""
+        wanted = list(dict.fromkeys(keys))
+        answers: dict[Key, Answer | None] = {}
+        for start in range(0, len(wanted), WINDOW):
+            part = wanted[start : start + WINDOW]
+            messages = [self._question(key) for key in part]
+            for key, message in zip(
+                part, self._exchange(messages, [f"asking for {key.type} of {key.name}" for key in part])
+            ):
+                answers[key] = self._read(key, message, outside)
+        return answers
+
+    def _question(self, key: Key) -> Any:
+        message = self._dns.message.make_query(_absolute(key.name), key.type)
+        message.flags &= ~self._dns.flags.RD
+        return message
+
+    def _read(self, key: Key, message: Any, outside: bool) -> Answer | None:
+        rcode = self._dns.rcode.to_text(message.rcode())
+        authoritative = bool(message.flags & self._dns.flags.AA)
+        if outside and (rcode in ("REFUSED", "NOTAUTH") or (rcode in ("NOERROR", "NXDOMAIN") and not authoritative)):
+            return None
+        what = f"{self}, asked for {key.type} of {key.name}"
+        if rcode not in ("NOERROR", "NXDOMAIN"):
+            raise DnsError(what, rcode, HINTS.get(rcode, {}).get("query", "the server gave no usable answer"))
+        if not authoritative:
+            raise DnsError(what, "NOTAUTH", HINTS["NOTAUTH"]["query"])
+        return self._answer(key, message)
+
+    def _answer(self, key: Key, message: Any) -> Answer:
+        types = self._dns.rdatatype
+        owner = self._dns.name.from_text(_absolute(key.name))
+        found, alias, zone = None, None, None
+        for rrset in (*message.answer, *message.authority):
+            # With authority, both name the zone that the answer comes from.
+            if rrset.rdtype in (types.SOA, types.NS) and owner.is_subdomain(rrset.name):
+                zone = _text(rrset.name)
+            if rrset.name != owner:
+                continue
+            if rrset.rdtype == types.CNAME:
+                alias = _text(rrset[0].target)
+            elif types.to_text(rrset.rdtype) == key.type:
+                found = _from_wire(rrset)
+        return Answer(found, alias, zone)
+
+    # Updates
+
+    def update(self, zone: str, changes: Sequence[Change]) -> None:
+        """Apply the changes as one: only if every set still is what it was when it was read."""
+        message = self._dns.update.UpdateMessage(_absolute(zone))
+        for change in changes:
+            owner = self._dns.name.from_text(_absolute(change.key.name))
+            if change.before is None:
+                message.absent(owner, change.key.type)
+            else:
+                for rdata in self._rdatas(change.key, change.before):
+                    message.present(owner, rdata)
+        for change in changes:
+            owner = self._dns.name.from_text(_absolute(change.key.name))
+            if change.before is not None:
+                message.delete(owner, change.key.type)
+            if change.after is not None:
+                for rdata in self._rdatas(change.key, change.after):
+                    message.add(owner, change.after.ttl, rdata)
+        what = f"{self}, updating the zone {zone}"
+        (answer,) = self._exchange([message], [f"updating the zone {zone}"], again=False)
+        rcode = self._dns.rcode.to_text(answer.rcode())
+        if rcode in CONFLICTS:
+            raise ConflictError(f"{what}: {rcode}: another editor changed one of the records at the same time")
+        if rcode != "NOERROR":
+            raise DnsError(what, rcode, HINTS.get(rcode, {}).get("update", "the server did not take the update"))
+
+    def _rdatas(self, key: Key, records: RecordSet) -> list[Any]:
+        kind = self._dns.rdatatype.from_text(key.type)
+        return [self._dns.rdata.from_text(self._dns.rdataclass.IN, kind, str(value)) for value in records.values]
+
+    # The wire
+
+    def _exchange(self, messages: Sequence[Any], doing: Sequence[str], again: bool = True) -> list[Any]:
+        """Send all, then gather the answers in whatever order they come.
+
+        Some servers end a connection after a number of questions; what they left unanswered is asked `again`.
+        """
+        pending = {}
+        for number, message in enumerate(messages):
+            while message.id in pending:
+                message.id = (message.id + 1) % 65536
+            pending[message.id] = number
+        answers: dict[int, Any] = {}
+        while pending:
+            before = len(pending)
+            what = f"{self}, {doing[min(pending.values())]}"
+            stream = self._connect(what)
+            try:
+                stream.sendall(b"".join(self._to_wire(messages[number]) for number in pending.values()))
+                while pending:
+                    wire = _frame(stream)
+                    number = pending.pop(struct.unpack("!H", wire[:2])[0])
+                    answers[number] = self._parse(wire, messages[number], f"{self}, {doing[number]}")
+            except socket.timeout:
+                self.close()
+                raise DnsError(what, "TIMEOUT", f"no answer within {self._timeout:g} s") from None
+            except (OSError, EOFError, KeyError, struct.error) as exc:
+                self.close()
+                if not again or len(pending) == before:
+                    hint = f"the connection broke ({str(exc) or 'closed by the server'})"
+                    raise DnsError(what, "UNREACHABLE", hint) from None
+        return [answers[number] for number in range(len(messages))]
+
+    def _to_wire(self, message: Any) -> bytes:
+        if self._key is not None:
+            message.use_tsig(self._key, keyname=self._key.name)
+        wire: bytes = message.to_wire(max_size=65535)
+        return struct.pack("!H", len(wire)) + wire
+
+    def _parse(self, wire: bytes, message: Any, what: str) -> Any:
+        try:
+            answer = self._dns.message.from_wire(
+                wire, keyring={self._key.name: self._key} if self._key else None, request_mac=message.mac or b""
+            )
+        except self._unreadable as exc:
+            word, hint = TSIG_HINTS.get(type(exc).__name__, (None, None))
+            if word is None and self._key is not None:
+                # A server that knows nothing of the zone or the key may refuse without signing.
+                return self._unsigned(wire, message, what)
+            raise DnsError(what, word or "FORMERR", hint or f"the answer cannot be read ({exc})") from None
+        if self._key is not None and not answer.had_tsig:
+            return self._unsigned(wire, message, what)
+        if not message.is_response(answer):
+            raise DnsError(what, "FORMERR", "the answer belongs to another question")
+        return answer
+
+    def _unsigned(self, wire: bytes, message: Any, what: str) -> Any:
+        """Refusals are believed without a signature, because they only stop us; data is not."""
+        try:
+            answer = self._dns.message.from_wire(wire, keyring=False)
+        except self._unreadable as exc:
+            raise DnsError(what, "FORMERR", f"the answer cannot be read ({exc})") from None
+        if self._dns.rcode.to_text(answer.rcode()) in ("NOERROR", "NXDOMAIN", *CONFLICTS):
+            raise DnsError(what, "BADSIG", "the question was signed and the answer is not")
+        return answer
+
+    def _connect(self, what: str) -> socket.socket:
+        if self._socket is None:
+            try:
+                self._socket = socket.create_connection((self._server, self._port), timeout=self._timeout)
+            except socket.timeout:
+                hint = (
+                    f"no connection within {self._timeout:g} s; is the address right, and TCP port {self._port} open?"
+                )
+                raise DnsError(what, "TIMEOUT", hint) from None
+            except OSError as exc:
+                hint = f"no connection ({exc.strerror or exc}); is the address right, and TCP port {self._port} open?"
+                raise DnsError(what, "UNREACHABLE", hint) from None
+        self._socket.settimeout(self._timeout)
+        return self._socket
+
+
+def elsewhere(name: str, timeout: float) -> Answer | None:
+    """What this host's resolver says of a target that the server knows nothing about; None where it cannot tell."""
+    import dns.exception
+    import dns.resolver
+
+    try:
+        resolver = dns.resolver.Resolver()
+        resolver.lifetime = timeout
+        for kind in ("A", "AAAA"):
+            try:
+                answer = resolver.resolve(_absolute(name), kind, raise_on_no_answer=False)
+            except dns.resolver.NXDOMAIN:
+                return Answer(None, None, None)
+            canonical = _text(answer.canonical_name)
+            if canonical != name:
+                return Answer(None, canonical, None)
+            if answer.rrset is not None:
+                return Answer(_from_wire(answer.rrset), None, None)
+    except (dns.exception.DNSException, OSError):
+        return None
+    return Answer(None, None, None)
+
+
+def batches(changes: Sequence[Change], limit: int = 50000) -> list[list[Change]]:
+    """Changes in messages that fit into 64 KiB, estimated from above; all changes of one owner name stay together."""
+    by_owner: dict[str, list[Change]] = {}
+    for change in changes:
+        by_owner.setdefault(change.key.name, []).append(change)
+    result: list[list[Change]] = []
+    size = limit
+    for group in by_owner.values():
+        cost = sum(_cost(change) for change in group)
+        if not result or size + cost > limit:
+            result.append([])
+            size = 0
+        result[-1].extend(group)
+        size += cost
+    return result
+
+
+def _cost(change: Change) -> int:
+    values = [*(change.before.values if change.before else ()), *(change.after.values if change.after else ())]
+    return 2 * (len(change.key.name) + 12) + sum(len(change.key.name) + len(str(value)) + 20 for value in values)
+
+
+def _frame(stream: socket.socket) -> bytes:
+    (length,) = struct.unpack("!H", _exactly(stream, 2))
+    return _exactly(stream, length)
+
+
+def _exactly(stream: socket.socket, count: int) -> bytes:
+    data = b""
+    deadline = time.monotonic() + (stream.gettimeout() or 0)
+    while len(data) < count:
+        if time.monotonic() > deadline:
+            raise socket.timeout
+        part = stream.recv(count - len(data))
+        if not part:
+            raise EOFError
+        data += part
+    return data
+
+
+def _absolute(name: str) -> str:
+    return name if name.endswith(".") else name + "."
+
+
+def _text(name: Any) -> str:
+    return str(name.to_text(omit_final_dot=True)).lower()
+
+
+def _wire_algorithm(name: str) -> str:
+    return "hmac-md5.sig-alg.reg.int" if name == "hmac-md5" else name
+
+
+def _from_wire(rrset: Any) -> RecordSet | None:
+    values: list[Any] = []
+    for rdata in rrset:
+        if hasattr(rdata, "priority"):
+            values.append(Srv(rdata.priority, rdata.weight, rdata.port, _text(rdata.target)))
+        else:
+            values.append(rdata.to_text())
+    return record_set(rrset.ttl, values)

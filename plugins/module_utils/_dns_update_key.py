@@ -1,0 +1,123 @@
+# Copyright (c) 2026, xmpp.federation contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The TSIG key that signs queries and updates: from options, or from a key file in BIND's own syntax.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from typing import Any, Mapping, NamedTuple
+
+from ._records.errors import Problem, RecordError
+
+DEFAULT_ALGORITHM = "hmac-sha256"
+ALGORITHMS = ("hmac-md5", "hmac-sha1", "hmac-sha224", "hmac-sha256", "hmac-sha384", "hmac-sha512")
+
+_COMMENT = re.compile(r'("(?:[^"\\\n]|\\.)*")|/\*.*?\*/|(?://|#)[^\n]*', re.DOTALL)
+_TOKEN = re.compile(r'"((?:[^"\\\n]|\\.)*)"|([{};])|([^\s{};"]+)')
+
+
+class TsigKey(NamedTuple):
+    name: str
+    algorithm: str
+    secret: bytes
+
+    def __repr__(self) -> str:
+        return f"TsigKey({self.name!r}, {self.algorithm!r})"
+
+
+def _fail(key: str, message: str, remedy: str) -> RecordError:
+    return RecordError([Problem("", key, message, remedy)])
+
+
+def parse(text: str) -> dict[str, TsigKey]:
+    """All clauses `key "name" { algorithm ...; secret "..."; };` of a BIND configuration; the rest is passed over."""
+    tokens = [quoted or sign or word for quoted, sign, word in _TOKEN.findall(_COMMENT.sub(r"\1 ", text))]
+    found: dict[str, TsigKey] = {}
+    position = 0
+    while position < len(tokens):
+        if tokens[position] == "key" and tokens[position + 2 : position + 3] == ["{"]:
+            end = tokens.index("}", position) if "}" in tokens[position:] else len(tokens)
+            key = _clause(tokens[position + 1], tokens[position + 3 : end])
+            found[_canonical(key.name)] = key
+            position = end
+        position += 1
+    return found
+
+
+def _clause(name: str, tokens: list[str]) -> TsigKey:
+    values: dict[str, str] = {}
+    for first, second in zip(tokens, tokens[1:]):
+        if first in ("algorithm", "secret"):
+            values.setdefault(first, second)
+    if set(values) != {"algorithm", "secret"}:
+        raise ValueError(f"the clause of the key {name!r} lacks algorithm or secret")
+    return TsigKey(name, _algorithm(values["algorithm"]), _secret(values["secret"]))
+
+
+def _canonical(name: str) -> str:
+    return name.rstrip(".").lower()
+
+
+def _algorithm(text: str) -> str:
+    """BIND also allows `hmac-md5.sig-alg.reg.int`, and truncated digests as `hmac-sha256-128`, which are refused."""
+    name = _canonical(text).replace(".sig-alg.reg.int", "")
+    if name not in ALGORITHMS:
+        raise ValueError(f"the algorithm {text!r} is not one of {', '.join(ALGORITHMS)}")
+    return name
+
+
+def _secret(text: str) -> bytes:
+    try:
+        secret = base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError):
+        # The text itself is a secret and stays out of the message.
+        raise ValueError("the secret is not Base64 text") from None
+    if not secret:
+        raise ValueError("the secret is empty")
+    return secret
+
+
+def from_options(options: Mapping[str, Any]) -> TsigKey | None:
+    """The key that the options mean, or None where they name none."""
+    if options.get("key_file"):
+        return _from_file(options["key_file"], options.get("key_name"), options.get("key_algorithm"))
+    if not options.get("key_secret"):
+        return None
+    try:
+        secret = _secret(options["key_secret"])
+    except ValueError as exc:
+        raise _fail("key_secret", str(exc), "give it as the key file has it, in Base64") from None
+    return TsigKey(options["key_name"], options.get("key_algorithm") or DEFAULT_ALGORITHM, secret)
+
+
+def _from_file(path: str, name: str | None, algorithm: str | None) -> TsigKey:
+    try:
+        with open(path, encoding="utf-8") as stream:
+            text = stream.read()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise _fail(
+            "key_file", f"{path} cannot be read: {exc}", "name a readable file on the host that sends the update"
+        ) from None
+    try:
+        keys = parse(text)
+    except ValueError as exc:
+        raise _fail("key_file", f"{path}: {exc}", "make the file with tsig-keygen") from None
+    if not keys:
+        raise _fail("key_file", f"{path} holds no key clause", "make the file with tsig-keygen")
+    if name is None and len(keys) > 1:
+        raise _fail("key_name", f"{path} holds the keys {', '.join(sorted(keys))}", "say which one is meant")
+    key = keys.get(_canonical(name)) if name else next(iter(keys.values()))
+    if key is None:
+        raise _fail(
+            "key_name", f"{path} holds no key {name!r}, but {', '.join(sorted(keys))}", "correct one of the two"
+        )
+    if algorithm and algorithm != key.algorithm:
+        raise _fail("key_algorithm", f"{path} says {key.algorithm} for this key", "leave the option out")
+    return key

@@ -1,0 +1,258 @@
+# Copyright (c) 2026, xmpp.federation contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What srv_record does: read, plan, update, look again.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Mapping, NamedTuple, Sequence
+
+from . import _dns_update_key as tsig
+from ._dns_update_client import Answer, Client, ConflictError, DnsError, batches, elsewhere
+from ._dns_update_entries import entries as read_entries
+from ._dns_update_plan import ADDRESS_TYPES, Change, Entry, Key, Plan, RecordSet, diff, lines, needed, plan
+from ._records import names
+from ._records.errors import Problem, RecordError
+
+# A plan is made anew when another editor was faster; whoever is beaten three times in a row gives up.
+ATTEMPTS = 3
+
+RECORD: dict[str, dict[str, Any]] = {
+    "domain": {"type": "str"},
+    "service": {"type": "str", "choices": ["xmpp-server", "xmpps-server"]},
+    "target": {"type": "str"},
+    "port": {"type": "int"},
+    "priority": {"type": "int"},
+    "weight": {"type": "int"},
+    "ttl": {"type": "int"},
+    "addresses": {"type": "list", "elements": "str"},
+    "state": {"type": "str", "choices": ["present", "absent"]},
+}
+OPTIONS: dict[str, dict[str, Any]] = {
+    **RECORD,
+    "records": {"type": "list", "elements": "dict", "options": {**RECORD, "domain": {"type": "str", "required": True}}},
+    "purge": {"type": "bool", "default": False},
+    "server": {"type": "str", "required": True},
+    "server_port": {"type": "int", "default": 53},
+    "zone": {"type": "str"},
+    "key_name": {"type": "str", "no_log": False},
+    "key_algorithm": {"type": "str", "choices": list(tsig.ALGORITHMS), "no_log": False},
+    "key_secret": {"type": "str", "no_log": True},
+    "key_file": {"type": "path", "no_log": False},
+    "timeout": {"type": "int", "default": 10},
+    "verify": {"type": "bool", "default": True},
+}
+RULES: dict[str, Any] = {
+    "mutually_exclusive": [*([option, "records"] for option in RECORD), ["key_secret", "key_file"]],
+    "required_one_of": [["domain", "records"]],
+    "required_by": {"key_secret": ["key_name"]},
+}
+
+
+class Read(NamedTuple):
+    """What the server said of every name that matters."""
+
+    sets: dict[Key, RecordSet | None]
+    zones: dict[str, str]
+    warnings: tuple[str, ...]
+
+
+def run(module: Any) -> None:
+    options = module.params
+    try:
+        wanted, key, zone = _wanted(options)
+    except RecordError as exc:
+        module.fail_json(msg=str(exc), problems=[problem.as_dict() for problem in exc.problems])
+    client = Client(options["server"], options["server_port"], key, options["timeout"])
+    done: list[Change] = []
+    try:
+        result = _converge(module, client, wanted, zone, done)
+    except RecordError as exc:
+        module.fail_json(msg=str(exc), problems=[problem.as_dict() for problem in exc.problems])
+    except (DnsError, ConflictError) as exc:
+        applied = [f"{change.key.name} {change.key.type}" for change in done]
+        module.fail_json(
+            msg=str(exc), rcode=getattr(exc, "rcode", "CONFLICT"), changed=bool(applied), applied=applied
+        )  # fmt: skip
+    finally:
+        client.close()
+    module.exit_json(**result)
+
+
+def _wanted(options: Mapping[str, Any]) -> tuple[list[Entry], tsig.TsigKey | None, str | None]:
+    problems: list[Problem] = []
+    wanted: list[Entry] = []
+    key, zone = None, None
+    single = options["records"] is None
+    try:
+        wanted = read_entries([options] if single else options["records"], single)
+    except RecordError as exc:
+        problems.extend(exc.problems)
+    if options["purge"] and single:
+        problems.append(Problem("", "purge", "it removes what a list leaves out", "give the list `records`"))
+    if not 1 <= options["server_port"] <= 65535:
+        problems.append(Problem("", "server_port", "it is out of range", "give a number from 1 to 65535"))
+    if options["timeout"] < 1:
+        problems.append(Problem("", "timeout", "it is out of range", "give at least one second"))
+    if options["key_name"] and not (options["key_secret"] or options["key_file"]):
+        problems.append(Problem("", "key_name", "the key has no secret", "give `key_file` or `key_secret` too"))
+    try:
+        key = tsig.from_options(options)
+    except RecordError as exc:
+        problems.extend(exc.problems)
+    try:
+        zone = names.domain(options["zone"]) if options["zone"] else None
+    except ValueError as exc:
+        problems.append(Problem("", "zone", str(exc), "give the name of the zone, or leave it out"))
+    if problems:
+        raise RecordError(problems)
+    return wanted, key, zone
+
+
+def _converge(
+    module: Any, client: Client, wanted: Sequence[Entry], zone: str | None, done: list[Change]
+) -> dict[str, Any]:
+    for attempt in range(ATTEMPTS):
+        now = read(client, wanted, zone, module.params["timeout"])
+        planned = plan(now.sets, wanted, module.params["purge"])
+        if module.check_mode:
+            break
+        try:
+            _apply(client, planned, now, done)
+            break
+        except ConflictError:
+            if attempt == ATTEMPTS - 1:
+                raise
+    made = planned.changes if module.check_mode else tuple(sorted(done))
+    if done and module.params["verify"]:
+        verify(client, made)
+    if made and now.warnings:
+        module.warn(" ".join(now.warnings))
+    touched = {change.key for change in made}
+    results = [
+        {**result, "zone": now.zones.get(entry.owner.name), "changed": bool(touched.intersection(entry.record_sets()))}
+        for entry, result in zip(wanted, planned.results)
+    ]
+    result: dict[str, Any] = {"changed": bool(made), "records": results}
+    if module._diff:
+        result["diff"] = {"before_header": str(client), "after_header": str(client), **diff(made)}
+    return result
+
+
+def read(client: Client, wanted: Sequence[Entry], zone: str | None, timeout: float) -> Read:
+    """Ask for everything; what cannot work is told before anything is written."""
+    keys = needed(wanted)
+    targets = dict.fromkeys(entry.target for entry in wanted if entry.target and entry.state == "present")
+    managed = {key.name for entry in wanted for key in entry.address_keys()}
+    checked = [Key(target, rdtype) for target in targets if target not in managed for rdtype in ADDRESS_TYPES]
+    answers = client.ask(keys)
+    answers.update(client.ask(checked, outside=True))
+    problems, warnings = _check_targets(wanted, answers, timeout)
+    problems += _check_owners(wanted, answers)
+    zones, more = _zones(client, wanted, keys, answers, zone)
+    problems += more
+    if problems:
+        raise RecordError(list(dict.fromkeys(problems)))
+    return Read({key: _known(answers[key]).found for key in keys}, zones, tuple(warnings))
+
+
+def _known(answer: Answer | None) -> Answer:
+    return answer or Answer(None, None, None)
+
+
+def _zones(
+    client: Client,
+    wanted: Sequence[Entry],
+    keys: Sequence[Key],
+    answers: Mapping[Key, Answer | None],
+    zone: str | None,
+) -> tuple[dict[str, str], list[Problem]]:
+    """The zone of each name. Most answers tell it by the way; the others are asked for once more."""
+    if zone is not None:
+        outside = [key for key in keys if not (key.name == zone or key.name.endswith("." + zone))]
+        return {key.name: zone for key in keys}, [_no_zone(wanted, key, zone) for key in outside]
+    found = {key.name: _known(answers[key]).zone for key in keys}
+    missing = [Key(name, "SOA") for name, known in found.items() if known is None]
+    found.update({key.name: _known(answer).zone for key, answer in client.ask(missing).items()})
+    problems = [_no_zone(wanted, key, zone) for key in keys if found[key.name] is None]
+    return {name: known for name, known in found.items() if known is not None}, problems
+
+
+def _no_zone(wanted: Sequence[Entry], key: Key, zone: str | None) -> Problem:
+    place = next(entry.place for entry in wanted if key in entry.record_sets())
+    if zone is None:
+        return Problem(place, "zone", f"the server names no zone for {key.name}", "give `zone`")
+    return Problem(place, "zone", f"{key.name} lies outside of {zone}", "leave `zone` out, and the right one is found")
+
+
+def _check_owners(wanted: Sequence[Entry], answers: Mapping[Key, Answer | None]) -> list[Problem]:
+    problems = []
+    for entry in wanted:
+        answer = answers[entry.owner]
+        if answer is not None and answer.alias is not None:
+            message = f"{entry.owner.name} is an alias (CNAME) of {answer.alias}"
+            problems.append(Problem(entry.place, "domain", message, "remove the alias first"))
+    return problems
+
+
+def _check_targets(
+    wanted: Sequence[Entry], answers: Mapping[Key, Answer | None], timeout: float
+) -> tuple[list[Problem], list[str]]:
+    """RFC 2782: the target must be a host with addresses, and must not be an alias."""
+    problems: list[Problem] = []
+    warnings: list[str] = []
+    outside: dict[str, Answer | None] = {}
+    for entry in wanted:
+        if entry.target is None or entry.state != "present":
+            continue
+        found = [answers[Key(entry.target, rdtype)] for rdtype in ADDRESS_TYPES]
+        if None in found:
+            if entry.target not in outside:
+                outside[entry.target] = elsewhere(entry.target, timeout)
+                if outside[entry.target] is None:
+                    warnings.append(
+                        f"It could not be checked whether {entry.target} has an address: no resolver knows."
+                    )
+            found = [outside[entry.target]]
+        known = [answer for answer in found if answer is not None]
+        alias = next((answer.alias for answer in known if answer.alias), None)
+        if alias:
+            message = f"{entry.target} is an alias (CNAME) of {alias}, which SRV forbids"
+            problems.append(Problem(entry.place, "target", message, f"give {alias} instead"))
+        elif known and entry.addresses is None and not any(answer.found for answer in known):
+            remedy = "publish its addresses first, or give them as `addresses`"
+            problems.append(Problem(entry.place, "target", f"{entry.target} has no address", remedy))
+    return problems, warnings
+
+
+def _apply(client: Client, planned: Plan, now: Read, done: list[Change]) -> None:
+    """One update a zone where it fits. A zone that gets addresses goes before one whose services lead to them."""
+    by_zone: dict[str, list[Change]] = {}
+    for change in planned.changes:
+        by_zone.setdefault(now.zones[change.key.name], []).append(change)
+    for zone in sorted(by_zone, key=lambda name: min(map(_order, by_zone[name]))):
+        for batch in batches(sorted(by_zone[zone], key=_order)):
+            client.update(zone, batch)
+            done.extend(batch)
+
+
+def _order(change: Change) -> int:
+    if change.key.type == "SRV":
+        return 1
+    return 0 if change.after is not None else 2
+
+
+def verify(client: Client, changes: Sequence[Change]) -> None:
+    """The server said yes; see whether it also did."""
+    answers = client.ask([change.key for change in changes])
+    for change in changes:
+        answer = answers[change.key]
+        found = answer.found if answer else None
+        if found != change.after:
+            shown = lines(change.key, found).strip() or "nothing"
+            what = f"{client}, looking at {change.key.name} after the update"
+            raise DnsError(what, "MISMATCH", f"the server took the update and now shows {shown}")
