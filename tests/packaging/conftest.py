@@ -41,6 +41,7 @@ class Installed:
         environment = {
             **os.environ,
             "ANSIBLE_COLLECTIONS_PATH": str(self.root),
+            "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
             "ANSIBLE_LOCALHOST_WARNING": "false",
             "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",
             "ANSIBLE_NOCOLOR": "1",

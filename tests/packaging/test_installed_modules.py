@@ -26,6 +26,7 @@ def test_installed_modules_run(installed: Installed, tmp_path: Path) -> None:
     ]  # fmt: skip
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
     environment["ANSIBLE_COLLECTIONS_PATH"] = str(installed.root)
+    environment["ANSIBLE_PYTHON_INTERPRETER"] = sys.executable
     done = subprocess.run(
         command, cwd=tmp_path, env=environment, check=False, text=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,7 +83,6 @@ def here(base: Path) -> dict[str, object]:
     """Variables that keep the edge role within `base` on this machine."""
     return {
         "ansible_connection": "local",
-        "ansible_python_interpreter": sys.executable,
         "ansible_become": False,
         "xmpp_edge_service_manager": "standalone",
         "xmpp_edge_config_dir": str(base / "etc"),
