@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import json
 import tempfile
@@ -63,17 +64,29 @@ class Records:
 
 
 class Lines(io.StringIO):
-    """The audit, line by line."""
+    """The audit, line by line; a thread of the service writes it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._loop = asyncio.get_running_loop()
+        self._news = asyncio.Event()
+
+    def write(self, text: str) -> int:
+        written = super().write(text)
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._news.set)
+        return written
 
     def events(self, name: str | None = None, **facts: object) -> list[dict[str, Any]]:
         entries = [json.loads(line) for line in self.getvalue().splitlines()]
         return [entry for entry in entries if name in (None, entry["event"]) and facts.items() <= entry.items()]
 
     async def wait(self, name: str, **facts: object) -> dict[str, Any]:
-        """The audit is written by a thread, so there is no event of the loop to wait for."""
+        """The first such line, past or to come."""
         async with asyncio.timeout(10):
             while not (found := self.events(name, **facts)):
-                await asyncio.sleep(0.01)
+                self._news.clear()
+                await self._news.wait()
             return found[0]
 
 

@@ -116,7 +116,7 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _problem(directory: Path) -> str | None:
-    """Why the records cannot be used. Everything that a start does with them is done, so that it will not fail later."""
+    """Why the records cannot be used, found by doing all that a start does with them."""
     from . import config
 
     try:

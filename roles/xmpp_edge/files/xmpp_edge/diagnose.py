@@ -165,8 +165,8 @@ class Diagnosis:
                 f" Publish SRV _xmpp-server._tcp.{_ascii(domain)} with this edge as target."
             ) from failure
         raise Skip(
-            f"{domain} leads to {', '.join(unreached[:5])}, which cannot be reached from this host; if that is an address"
-            " translated to this edge, test it from outside."
+            f"{domain} leads to {', '.join(unreached[:5])}, which cannot be reached from this host;"
+            " if that is an address translated to this edge, test it from outside."
         )
 
     async def _knock(self, endpoint: Endpoint, domain: str) -> bool | None:

@@ -137,9 +137,7 @@ class Link:
         was_up, self.state = self.state == "up", "down"
         self.error = self._explain(closed)
         self._let_go()
-        doubtful = self._ledger.in_doubt(
-            connection, self._loop.time(), clean=closed is not None and not connection.reset
-        )
+        doubtful = self._ledger.in_doubt(connection, self._loop.time(), clean=not connection.broken)
         self.connection, self._machine = None, None
         if not self._gone.done():
             self._gone.set_result(None)

@@ -77,7 +77,8 @@ class Connection(asyncio.Protocol):
         self.peer = ""
         self.handed = 0
         """Bytes ever given to the transport."""
-        self.reset = False
+        self.broken = False
+        """The connection ended before the stream did."""
         self._waiting: list[bytes] = []
         self._waiting_size = 0
         self._flush_due = False
@@ -104,8 +105,7 @@ class Connection(asyncio.Protocol):
         self.perform(machine.receive(data, self.loop.time()))
 
     def eof_received(self) -> bool:
-        if self.machine is not None and not self.finished:
-            self.perform(self.machine.eof(self.loop.time()))
+        self._ended()
         self._flush()
         return False
 
@@ -124,12 +124,11 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost = True
-        self.reset = exc is not None
         for timer in (self._timer, self._write_timer):
             if timer is not None:
                 timer.cancel()
-        if self.machine is not None and not self.finished:
-            self.perform(self.machine.eof(self.loop.time()))
+        self._ended()
+        self.broken = self.broken or exc is not None
         self.finished = True
         self._waiting.clear()
         self.owner.closed(self, self._closed)
@@ -217,6 +216,11 @@ class Connection(asyncio.Protocol):
             self.transport.resume_reading()
 
     # inside
+
+    def _ended(self) -> None:
+        if self.machine is not None and not self.finished:
+            self.broken = True
+            self.perform(self.machine.eof(self.loop.time()))
 
     def _flush(self) -> None:
         self._flush_due = False

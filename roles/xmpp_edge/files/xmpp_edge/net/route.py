@@ -247,8 +247,7 @@ class Route:
 
     def _end(self, connection: Connection, closed: Closed | None, text: str) -> None:
         now = self._loop.time()
-        clean = closed is not None and not connection.reset
-        for stanza in self._ledger.in_doubt(connection, now, clean=clean):
+        for stanza in self._ledger.in_doubt(connection, now, clean=not connection.broken):
             self._give_back(stanza, TIMEOUT, "The connection broke before it was certain that this arrived.")
         self.current.audit.event(
             "stream_closed",
@@ -434,7 +433,7 @@ class _Leaving:
         """Nothing is written to it any more."""
 
     def closed(self, connection: Connection, closed: Closed | None) -> None:
-        doubtful = self._ledger.in_doubt(connection, connection.loop.time(), clean=not connection.reset)
+        doubtful = self._ledger.in_doubt(connection, connection.loop.time(), clean=not connection.broken)
         for stanza in doubtful:
             self._route.everyone.undeliverable(
                 stanza, TIMEOUT, "The connection broke before it was certain that this arrived."

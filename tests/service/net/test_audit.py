@@ -1,0 +1,96 @@
+"""What is written, what is counted, and that a flood is neither written out nor hidden."""
+
+from __future__ import annotations
+
+import io
+import json
+
+from xmpp_edge.observe.audit import Audit
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def make(**options) -> tuple[Audit, io.StringIO, Clock]:
+    out, clock = io.StringIO(), Clock()
+    return Audit(out, clock=clock, background=False, **options), out, clock
+
+
+def lines(out: io.StringIO) -> list[dict]:
+    return [json.loads(line) for line in out.getvalue().splitlines()]
+
+
+def test_a_refusal_is_one_json_line_and_a_count():
+    audit, out, _ = make()
+    audit.refused("not_a_partner", remote="stranger.example", address="192.0.2.1", text=None)
+    (line,) = lines(out)
+    assert line.pop("time").endswith("+00:00")
+    assert line == {
+        "event": "refused",
+        "reason": "not_a_partner",
+        "remote": "stranger.example",
+        "address": "192.0.2.1",
+    }
+    assert audit.counters["refused_not_a_partner"] == 1
+
+
+def test_only_the_first_pass_of_a_pair_is_written():
+    audit, out, _ = make()
+    for _ in range(3):
+        audit.first_pass("in", "bob@gmail.example", "alice@inside.example")
+    audit.first_pass("out", "alice@inside.example", "bob@gmail.example")
+    assert [line["direction"] for line in lines(out)] == ["in", "out"]
+
+
+def test_a_flood_is_cut_and_what_was_left_out_is_told():
+    audit, out, clock = make(rate=1.0, burst=3.0)
+    for number in range(100):
+        audit.refused("not_a_partner", remote=f"s{number}.example")
+    assert len(lines(out)) == 3
+    assert audit.counters["refused_not_a_partner"] == 100
+    clock.now += 1
+    audit.refused("not_a_partner", remote="last.example")
+    assert lines(out)[3:] == [
+        {"time": lines(out)[3]["time"], "event": "left_out", "lines": 97},
+        {"time": lines(out)[4]["time"], "event": "refused", "reason": "not_a_partner", "remote": "last.example"},
+    ]
+
+
+def test_our_own_events_are_not_bounded_by_what_strangers_do():
+    audit, out, _ = make(rate=1.0, burst=1.0)
+    audit.refused("not_a_partner")
+    audit.refused("not_a_partner")
+    audit.event("reloaded")
+    assert [line["event"] for line in lines(out)] == ["refused", "reloaded"]
+
+
+def test_a_value_cannot_begin_a_new_line_and_has_a_length():
+    audit, out, _ = make()
+    audit.refused("x", text='"}\n{"event": "passed"}' + "y" * 5000)
+    (line,) = lines(out)
+    assert len(line["text"]) == 1000
+
+
+def test_lines_are_written_behind_the_loop_and_all_are_there_at_the_end():
+    out = io.StringIO()
+    audit = Audit(out)
+    for number in range(50):
+        audit.event("e", number=number)
+    audit.close()
+    assert [line["number"] for line in lines(out)] == list(range(50))
+
+
+class Broken(io.StringIO):
+    def write(self, _text: str) -> int:
+        raise BrokenPipeError
+
+
+def test_nobody_reading_is_counted_and_harms_nothing():
+    audit = Audit(Broken(), background=False)
+    audit.event("e")
+    assert audit.counters["audit_left_out"] == 1

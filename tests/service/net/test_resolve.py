@@ -1,0 +1,155 @@
+"""Where a domain is sought: order, fallback, failures, and what is remembered of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from peers.dns_server import DnsServer
+from xmpp_edge.net.resolve import LookupFailed, Resolver, Target, order, split_server
+
+from .harness import run
+
+_SERVICE = "_xmpp-server._tcp"
+
+
+def resolver(dns: DnsServer, **options: object) -> Resolver:
+    return Resolver((f"127.0.0.1:{dns.address[1]}",), lifetime=2, **options)
+
+
+async def failing(work) -> LookupFailed:
+    try:
+        await work
+    except LookupFailed as failure:
+        return failure
+    raise AssertionError("it did not fail")
+
+
+def test_lower_priority_comes_first_and_chance_follows_weight():
+    targets = [Target("spare", 1, 20, 0), Target("big", 1, 10, 60), Target("small", 1, 10, 20), Target("zero", 1, 10, 0)]
+    firsts: Counter[str] = Counter()
+    for drawn in range(81):
+        draws = iter([drawn])
+        result = order(targets, lambda low, high: next(draws, low))
+        firsts[result[0].host] += 1
+        assert result[-1].host == "spare"
+        assert sorted(target.host for target in result) == ["big", "small", "spare", "zero"]
+    assert firsts == {"zero": 1, "small": 20, "big": 60}
+
+
+def test_weights_of_zero_only_keep_all_targets():
+    targets = [Target(str(number), 1) for number in range(5)]
+    assert set(order(targets, lambda low, _high: low)) == set(targets)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("192.0.2.1", ("192.0.2.1", 53)),
+        ("192.0.2.1:5353", ("192.0.2.1", 5353)),
+        ("2001:db8::1", ("2001:db8::1", 53)),
+        ("[2001:db8::1]:5353", ("2001:db8::1", 5353)),
+        ("[2001:db8::1]", ("2001:db8::1", 53)),
+    ],
+)
+def test_resolver_addresses(text, expected):
+    assert split_server(text) == expected
+
+
+def test_srv_is_followed_and_u_labels_are_asked_as_a_labels():
+    async def test() -> None:
+        zone = {"xn--bcher-kva.example": [f"{_SERVICE} 60 IN SRV 5 0 5270 xmpp", "xmpp 60 IN A 192.0.2.7"]}
+        with DnsServer(zone) as dns:
+            found = resolver(dns)
+            assert await found.targets("bücher.example") == [Target("xmpp.xn--bcher-kva.example", 5270, 5, 0)]
+            assert await found.addresses("xmpp.xn--bcher-kva.example") == ["192.0.2.7"]
+
+    run(test)
+
+
+def test_addresses_are_used_only_without_srv():
+    async def test() -> None:
+        with DnsServer({"a.example": ["@ 60 IN A 192.0.2.1", "@ 60 IN AAAA 2001:db8::1"]}) as dns:
+            found = resolver(dns)
+            assert await found.targets("a.example") == [Target("a.example", 5269)]
+            assert await found.addresses("a.example") == ["2001:db8::1", "192.0.2.1"]
+
+    run(test)
+
+
+def test_a_dot_says_no_and_nothing_else_is_tried():
+    async def test() -> None:
+        with DnsServer({"a.example": [f"{_SERVICE} 60 IN SRV 0 0 5269 .", "@ 60 IN A 192.0.2.1"]}) as dns:
+            failure = await failing(resolver(dns).targets("a.example"))
+            assert failure.condition == "remote-server-not-found"
+            assert [question for question in dns.queries() if question.type in ("A", "AAAA")] == []
+
+    run(test)
+
+
+@pytest.mark.parametrize("how", ["servfail", "timeout", "refused"])
+def test_a_name_server_in_trouble_is_not_an_absent_record(how):
+    async def test() -> None:
+        with DnsServer({"a.example": ["@ 60 IN A 192.0.2.1"]}) as dns:
+            dns.behave(how)
+            found = Resolver((f"127.0.0.1:{dns.address[1]}",), lifetime=0.5)
+            failure = await failing(found.targets("a.example"))
+            assert failure.condition == "remote-server-timeout"
+            assert found.last_error == failure.text
+
+    run(test)
+
+
+def test_aaaa_alone_is_enough():
+    async def test() -> None:
+        with DnsServer({"a.example": ["@ 60 IN AAAA ::1"]}) as dns:
+            assert await resolver(dns).addresses("a.example") == ["::1"]
+
+    run(test)
+
+
+def test_addresses_that_are_none_are_left_out():
+    async def test() -> None:
+        zone = ["@ 60 IN A 0.0.0.0", "@ 60 IN A 224.0.0.1"]
+        with DnsServer({"a.example": zone}) as dns:
+            assert (await failing(resolver(dns).addresses("a.example"))).condition == "remote-server-not-found"
+
+    run(test)
+
+
+def test_many_records_are_cut_and_truncation_leads_to_tcp():
+    async def test() -> None:
+        zone = [f"{_SERVICE} 60 IN SRV {number} 0 5269 host{number}" for number in range(60)]
+        with DnsServer({"a.example": zone}) as dns:
+            targets = await resolver(dns).targets("a.example")
+            assert [target.priority for target in targets] == list(range(32))
+
+    run(test)
+
+
+def test_answers_are_remembered_for_their_time_and_failures_for_a_short_one():
+    async def test() -> None:
+        now = 1000.0
+        zone = {"a.example": [f"{_SERVICE} 60 IN SRV 0 0 5269 x"], "b.example": [f"{_SERVICE} 60 IN SRV 0 0 1 ."]}
+        with DnsServer(zone) as dns:
+            found = resolver(dns, clock=lambda: now)
+            for _ in range(3):
+                await found.targets("a.example")
+                await failing(found.targets("b.example"))
+            assert len(dns.queries()) == 2
+            now += 11
+            await failing(found.targets("b.example"))
+            await found.targets("a.example")
+            assert len(dns.queries()) == 3
+            now += 60
+            await found.targets("a.example")
+            assert len(dns.queries()) == 4
+
+    run(test)
+
+
+def test_an_address_needs_no_lookup():
+    async def test() -> None:
+        assert await Resolver(("127.0.0.1:1",), lifetime=0.2).addresses("2001:db8::9") == ["2001:db8::9"]
+
+    run(test)
