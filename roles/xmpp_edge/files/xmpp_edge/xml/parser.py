@@ -1,0 +1,323 @@
+# Copyright (c) 2026, xmpp.federation contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one parser: bytes of a stream in, its parts out. The only code that touches expat.
+
+Restricted XML (RFC 6120, section 11.1), strict UTF-8, bounds on every part. No tree is made of a stanza: its canonical inner
+XML is written while expat reads it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+from xml.parsers import expat
+
+from ..stream.errors import StreamError
+from . import namespaces
+from .element import Element
+from .escape import escape_attribute, escape_text
+from .limits import Limits
+from .stanza import Stanza
+from .vocabulary import SEPARATOR, Frame, Vocabulary, attributes, plain_attributes
+
+_VOCABULARY = Vocabulary()
+_USUAL = frozenset(("from", "to", "type", "id"))
+_KINDS = ("message", "presence", "iq")
+_WHITE_SPACE = " \t\r\n"
+# A tree costs about twenty times its text, and nothing that we read as a tree is large.
+_TREE_ELEMENTS = 64
+# expat reads an unfinished tag again from its start with every piece of it (2.5 knows no better). From this length on we
+# wait for the end of the tag, and where a peer forces our hand with a > inside of attributes, its share is bounded.
+_LONG_TAG = 1024
+_MOST_READ_AGAIN = 32 << 20
+# expat never forgets a name. A parser that knows this many begins anew; one that gets no chance to do so gives up.
+_MANY_NAMES = 1000
+_TOO_MANY_NAMES = 50_000
+
+_ERRORS = {
+    expat.errors.codes[expat.errors.XML_ERROR_UNDEFINED_ENTITY]: "restricted-xml",
+    expat.errors.codes[expat.errors.XML_ERROR_UNKNOWN_ENCODING]: "unsupported-encoding",
+    expat.errors.codes[expat.errors.XML_ERROR_INCORRECT_ENCODING]: "unsupported-encoding",
+}
+_UTF16 = (b"\xfe\xff", b"\xff\xfe", b"\x00<", b"<\x00")
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStart:
+    """The stream header. ``declared`` are its namespace declarations; the default namespace has the prefix ''."""
+
+    name: str
+    namespace: str
+    attrs: dict[str, str]
+    declared: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEnd:
+    """The closing tag of the stream; whatever follows it is not read."""
+
+
+Event: TypeAlias = StreamStart | Stanza | Element | StreamEnd | StreamError
+
+
+class _Over(Exception):
+    """Ends the parser's work from inside of a handler."""
+
+
+class Parser:
+    """Reads one stream. ``namespace`` is its content namespace; ``limits`` may be changed while it reads."""
+
+    def __init__(self, limits: Limits, namespace: str = namespaces.SERVER) -> None:
+        self._content = namespace
+        self._kinds = {f"{namespace}{SEPARATOR}{kind}": kind for kind in _KINDS}
+        self._events: list[Event] = []
+        self._declared: dict[str, str] = {}
+        self._in_stream = False
+        self._over = False
+        # How far expat has come, in its own count of bytes.
+        self._fed = 0
+        self._position = 0
+        self._unread = 0
+        self._read_again = 0
+        self._held: list[bytes] = []
+        # The top-level child that is being read: where it began, or -1 between two of them; a stanza or a tree.
+        self._begin = 0
+        self._elements = 0
+        self._attrs: dict[str, str] = {}
+        self._out: list[str] = []
+        self._open_tags: list[Frame] = []
+        self._trees: list[Element] = []
+        self.limits = limits
+        self._names: dict[str, str] = {}
+        self._expat = self._make_expat()
+        self._start_handling()
+
+    @property
+    def limits(self) -> Limits:
+        return self._limits
+
+    @limits.setter
+    def limits(self, limits: Limits) -> None:
+        self._limits = limits
+        self._most_bytes = limits.size
+        self._most_elements = limits.elements
+        self._deepest = limits.depth
+
+    def feed(self, data: bytes) -> list[Event]:
+        """The parts that these bytes complete. A StreamError is the last part there is: the parser is dead then."""
+        if self._over:
+            return []
+        events: list[Event] = []
+        self._events = events
+        try:
+            self._parse(data)
+        except StreamError as error:
+            events.append(error)
+            self._end()
+        except expat.ExpatError as error:
+            events.append(_translate(error))
+            self._end()
+        except _Over:
+            self._end()
+        return events
+
+    def _parse(self, data: bytes) -> None:
+        if not self._fed and data.startswith(_UTF16):
+            raise StreamError("unsupported-encoding", "streams are UTF-8")
+        self._fed += len(data)
+        if self._unread:
+            if self._unread > _LONG_TAG and b">" not in data:
+                self._held.append(data)
+                self._unread += len(data)
+                self._check_unfinished()
+                return
+            if self._held:
+                data = b"".join((*self._held, data))
+                self._held.clear()
+            self._read_again += self._unread
+            if self._read_again > _MOST_READ_AGAIN:
+                raise StreamError("policy-violation", "a single tag comes in too many pieces")
+        self._expat.Parse(data, False)
+        position = self._expat.CurrentByteIndex
+        if position != self._position:
+            self._position = position
+            self._read_again = 0
+        self._unread = self._fed - position
+        self._check_unfinished()
+        if len(self._names) > _MANY_NAMES:
+            self._begin_anew()
+
+    def _check_unfinished(self) -> None:
+        # Between the children of the stream only an unfinished tag counts, so that white space may go on for ever.
+        begin = self._begin if self._begin >= 0 else self._fed - self._unread
+        if self._fed - begin > self._most_bytes:
+            raise _too_big(f"more than {self._most_bytes} bytes")
+
+    def _end(self) -> None:
+        self._over = True
+        self._out.clear()
+        self._open_tags.clear()
+        self._trees.clear()
+        self._held.clear()
+        # The handlers and the parser hold each other.
+        self._expat = expat.ParserCreate()
+
+    # expat's side
+
+    def _make_expat(self) -> expat.XMLParserType:
+        made = expat.ParserCreate("UTF-8", SEPARATOR, self._names)
+        made.buffer_text = True
+        return made
+
+    def _start_handling(self) -> None:
+        parser = self._expat
+        parser.XmlDeclHandler = self._declaration
+        parser.StartNamespaceDeclHandler = self._declare
+        parser.StartElementHandler = self._start
+        parser.EndElementHandler = self._finish
+        parser.CharacterDataHandler = self._text
+        parser.StartDoctypeDeclHandler = _refuse("a document type declaration")
+        parser.EntityDeclHandler = _refuse("an entity declaration")
+        parser.CommentHandler = _refuse("a comment")
+        parser.ProcessingInstructionHandler = _refuse("a processing instruction")
+
+    def _begin_anew(self) -> None:
+        if len(self._names) > _TOO_MANY_NAMES:
+            raise StreamError("policy-violation", "too many different names")
+        if self._unread or self._begin >= 0:
+            return
+        self._names.clear()
+        self._expat = self._make_expat()
+        prefixes = "".join(
+            f" xmlns{prefix and ':'}{prefix}='{escape_attribute(uri)}'" for prefix, uri in self._declared.items()
+        )
+        header = f"<stream{prefixes}>".encode()
+        self._expat.Parse(header, False)
+        self._fed = len(header)
+        self._start_handling()
+        self._expat.StartNamespaceDeclHandler = None
+
+    def _declaration(self, version: str, encoding: str | None, standalone: int) -> None:  # noqa: ARG002
+        if encoding is not None and encoding.upper() != "UTF-8":
+            raise StreamError("unsupported-encoding", f"streams are UTF-8, not {encoding}")
+
+    def _declare(self, prefix: str | None, uri: str | None) -> None:
+        self._declared[prefix or ""] = uri or ""
+
+    # The four handlers that follow run many times a stanza: their shape is the speed of the edge.
+
+    def _start(self, name: str, attrs: dict[str, str]) -> None:
+        open_tags = self._open_tags
+        if not open_tags:
+            self._start_other(name, attrs)
+            return
+        self._elements += 1
+        if self._elements > self._most_elements or len(open_tags) > self._deepest:
+            raise _too_big(f"more than {self._most_elements} elements or {self._deepest} levels")
+        opening, frame = open_tags[-1][2][name]
+        if attrs:
+            frame = (opening + attributes(attrs) + ">", frame[1], frame[2])
+        self._out.append(frame[0])
+        open_tags.append(frame)
+
+    def _finish(self, name: str) -> None:
+        open_tags = self._open_tags
+        if not open_tags:
+            self._finish_other()
+            return
+        tag, closing, _ = open_tags.pop()
+        out = self._out
+        if not open_tags:
+            self._finish_stanza(name)
+        elif out[-1] is tag:
+            # Nothing came since it was opened. No text can be this very object, for text has no < in it.
+            out[-1] = tag[:-1] + "/>"
+        else:
+            out.append(closing)
+
+    def _text(self, text: str) -> None:
+        if self._open_tags:
+            self._out.append(escape_text(text))
+        elif self._trees:
+            self._trees[-1].content.append(text)
+        elif text.strip(_WHITE_SPACE):
+            raise StreamError("bad-format", "there is text between the stanzas")
+
+    def _finish_stanza(self, name: str) -> None:
+        kind = self._kinds[name]
+        size = self._expat.CurrentByteIndex - self._begin
+        out = self._out
+        if out:
+            # expat stands before the closing tag, which is this long in its shortest form.
+            size += len(kind) + 3
+            payload = "".join(out)
+            out.clear()
+        else:
+            payload = ""
+        if size > self._most_bytes:
+            raise _too_big(f"more than {self._most_bytes} bytes")
+        self._begin = -1
+        self._events.append(Stanza(kind, self._attrs, payload, size))
+
+    def _start_other(self, name: str, attrs: dict[str, str]) -> None:
+        if self._trees:
+            self._grow(name, attrs)
+            return
+        if not self._in_stream:
+            self._start_stream(name, attrs)
+            return
+        self._begin = self._expat.CurrentByteIndex
+        self._elements = 1
+        if name not in self._kinds:
+            self._grow(name, attrs)
+            return
+        self._attrs = attrs if _USUAL.issuperset(attrs) else plain_attributes(attrs)
+        self._open_tags.append(("", "", _VOCABULARY.scope(self._content)))
+
+    def _start_stream(self, name: str, attrs: dict[str, str]) -> None:
+        namespace, _, local = name.rpartition(SEPARATOR)
+        self._in_stream = True
+        self._begin = -1
+        self._expat.StartNamespaceDeclHandler = None
+        self._events.append(StreamStart(local, namespace, plain_attributes(attrs), dict(self._declared)))
+
+    def _finish_other(self) -> None:
+        if not self._trees:
+            self._events.append(StreamEnd())
+            raise _Over
+        tree = self._trees.pop()
+        if self._trees:
+            return
+        # The closing tag is not counted: it is at most as long as what has been.
+        if self._expat.CurrentByteIndex - self._begin > self._most_bytes:
+            raise _too_big(f"more than {self._most_bytes} bytes")
+        self._begin = -1
+        self._events.append(tree)
+
+    def _grow(self, name: str, attrs: dict[str, str]) -> None:
+        self._elements += 1
+        if self._elements > min(_TREE_ELEMENTS, self._most_elements) + 1 or len(self._trees) > self._deepest:
+            raise _too_big(f"more than {_TREE_ELEMENTS} elements")
+        namespace, _, local = name.rpartition(SEPARATOR)
+        tree = Element(local, namespace, plain_attributes(attrs))
+        if self._trees:
+            self._trees[-1].content.append(tree)
+        self._trees.append(tree)
+
+
+def _translate(error: expat.ExpatError) -> StreamError:
+    condition = _ERRORS.get(error.code, "not-well-formed")
+    return StreamError(condition, f"{expat.ErrorString(error.code)} (line {error.lineno}, column {error.offset})")
+
+
+def _too_big(what: str) -> StreamError:
+    return StreamError("policy-violation", f"{what} in one stanza", "stanza-too-big")
+
+
+def _refuse(what: str) -> Callable[..., None]:
+    def handler(*_args: object) -> None:
+        raise StreamError("restricted-xml", f"{what} is not allowed in a stream")
+
+    return handler
