@@ -26,11 +26,16 @@ async def failing(work) -> LookupFailed:
 
 
 def test_lower_priority_comes_first_and_chance_follows_weight():
-    targets = [Target("spare", 1, 20, 0), Target("big", 1, 10, 60), Target("small", 1, 10, 20), Target("zero", 1, 10, 0)]
+    targets = [
+        Target("spare", 1, 20, 0),
+        Target("big", 1, 10, 60),
+        Target("small", 1, 10, 20),
+        Target("zero", 1, 10, 0),
+    ]
     firsts: Counter[str] = Counter()
     for drawn in range(81):
-        draws = iter([drawn])
-        result = order(targets, lambda low, high: next(draws, low))
+        draws = [drawn]
+        result = order(targets, lambda low, _high, draws=draws: draws.pop() if draws else low)
         firsts[result[0].host] += 1
         assert result[-1].host == "spare"
         assert sorted(target.host for target in result) == ["big", "small", "spare", "zero"]

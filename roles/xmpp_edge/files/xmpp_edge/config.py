@@ -20,7 +20,6 @@ from .records import desired
 from .records import partner as partner_record
 from .records.names import unicode_domain
 
-
 _OWN_SECRET = secrets.token_hex(32)
 """Where none is recorded: keys made with it hold as long as this process, and nobody can guess them."""
 

@@ -10,7 +10,6 @@ import asyncio
 import re
 import secrets
 from html import unescape
-from typing import Any
 
 from .config import Snapshot
 from .current import Current
@@ -20,6 +19,7 @@ from .inside.links import Links
 from .jid import JID
 from .net.connection import Connection
 from .net.dial import Dialer
+from .net.resolve import TIMEOUT
 from .net.route import Routes
 from .stream.actions import Pair
 from .xml.stanza import Stanza, error_reply
@@ -62,7 +62,11 @@ class Relay:
         verdict = self._judge("in", sender, receiver)
         if not verdict.passed:
             self._refuse(stanza, verdict, "in")
-            self._back_to_partner(stanza, verdict.condition, verdict.error_type, verdict.text)
+            if self.links.is_up(sender.domain):
+                self._back_to_partner(stanza, verdict.condition, verdict.error_type, verdict.text)
+            else:
+                # Who may be reached is not to be told by who gets which error while nobody can be.
+                self._back_to_partner(stanza, TIMEOUT, "wait", _INSIDE_TEXTS[TIMEOUT])
             return
         condition = self.links.send(stanza, source)
         if condition is not None:
@@ -76,7 +80,7 @@ class Relay:
     def in_doubt_inside(self, stanza: Stanza) -> None:
         """The inside link broke before it was certain that this arrived."""
         text = "The connection broke before it was certain that this arrived."
-        self._back_to_partner(stanza, "remote-server-timeout", "wait", text)
+        self._back_to_partner(stanza, TIMEOUT, "wait", text)
 
     def _back_to_partner(self, stanza: Stanza, condition: str, error_type: str, text: str) -> None:
         reply = error_reply(stanza, condition, error_type, text)
@@ -147,6 +151,7 @@ class Relay:
         self.current.audit.refused(
             verdict.reason,
             gate=verdict.gate,
+            text=verdict.explanation,
             direction=direction,
             stanza=stanza.kind,
             **{"from": stanza.from_.full, "to": stanza.to.full},
@@ -203,8 +208,8 @@ class Relay:
         return up, errors[0] if errors else None
 
 
-_INSIDE_TEXTS: dict[str, Any] = {
-    "remote-server-timeout": "The server of this domain cannot be reached at the moment; try again later.",
+_INSIDE_TEXTS = {
+    TIMEOUT: "The server of this domain cannot be reached at the moment; try again later.",
     "resource-constraint": "The server of this domain is busy; try again later.",
     "policy-violation": "This is larger than the server of this domain takes.",
 }

@@ -19,7 +19,7 @@ from typing import Any
 from ..current import Current
 from ..net.connection import Connection, Machine
 from ..net.ledger import Ledger
-from ..stream.actions import Closed, Deliver, Ready, Send
+from ..stream.actions import Closed, Deliver, Ready, Refused, Send
 from ..stream.component import Component
 from ..xml.stanza import Stanza
 
@@ -79,6 +79,7 @@ class Link:
         actions = machine.send(stanza, now)
         bounds = self.current.bounds
         if sum(len(action.data) for action in actions if isinstance(action, Send)) > bounds.inside_stanza:
+            # Not handed on, so as if it had never been written.
             return "policy-violation"
         if connection.paused:
             if connection.buffered > bounds.hard_write_buffer:
@@ -86,7 +87,7 @@ class Link:
             if source is not None:
                 source.hold(self)
                 self._held.add(source)
-        connection.perform(actions)
+        connection.send(actions)
         self._ledger.note(connection, stanza, now)
         self.sent += 1
         return None
@@ -126,8 +127,13 @@ class Link:
         if type(action) is Deliver:
             self.received += 1
             self._from_inside(action.stanza, self)
-        elif isinstance(action, Ready) and not self._ready.done():
-            self._ready.set_result(None)
+        elif isinstance(action, Ready):
+            if not self._ready.done():
+                self._ready.set_result(None)
+        elif isinstance(action, Refused):
+            self.current.audit.refused(
+                action.reason, direction="out", local=action.local, link=self.name, text=action.text
+            )
 
     def writable(self, connection: Connection, ready: bool) -> None:
         if ready:

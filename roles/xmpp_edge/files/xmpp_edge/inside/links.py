@@ -72,6 +72,11 @@ class Links:
             return "remote-server-timeout"
         return link.send(stanza, source)
 
+    def is_up(self, domain: str) -> bool:
+        """Whether stanzas from this partner domain can be handed over now."""
+        link = self._by_domain.get(domain)
+        return link is not None and link.state == "up"
+
     def link_of(self, domain: str) -> Link | None:
         """The link that carries a partner domain."""
         return self._by_domain.get(domain)

@@ -17,7 +17,7 @@ import struct
 from typing import Any, Protocol
 
 from ..current import Current
-from ..stream.actions import Closed, Send
+from ..stream.actions import Closed, Deliver, Send
 
 _TCP_INFO_ACKED = 120
 """Offset of tcpi_bytes_acked in struct tcp_info (linux/tcp.h), stable kernel interface."""
@@ -145,8 +145,13 @@ class Connection(asyncio.Protocol):
 
     def perform(self, actions: list[Any]) -> None:
         """Do what the machine wants; in order."""
+        only_stanzas = bool(actions)
         for action in actions:
             kind = type(action)
+            if kind is Deliver:
+                self.owner.act(self, action)
+                continue
+            only_stanzas = False
             if kind is Send:
                 self.write(action.data)
             elif kind is Closed:
@@ -154,7 +159,14 @@ class Connection(asyncio.Protocol):
                 self._finish()
             else:
                 self.owner.act(self, action)
-        self._schedule()
+        # Traffic only moves a machine's deadline later, and the timer that is set looks again by itself.
+        if not only_stanzas or self._timer is None:
+            self._schedule()
+
+    def send(self, actions: list[Any]) -> None:
+        """The short way for a stanza that the machine has written."""
+        for action in actions:
+            self.write(action.data)
 
     def write(self, data: bytes) -> None:
         """Queue bytes; all of one loop turn go out in one piece."""

@@ -268,7 +268,7 @@ class Route:
     def _transmit(self, connection: Connection, stanza: Stanza) -> None:
         assert self.machine is not None
         now = self._loop.time()
-        connection.perform(self.machine.send(stanza, now))
+        connection.send(self.machine.send(stanza, now))
         self._ledger.note(connection, stanza, now)
         self.sent += 1
 
