@@ -20,7 +20,8 @@ _PYTHONS = ("/usr/bin/python3", "python3", "python3.14", "python3.13", "python3.
 
 _FIT = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))"
 _WHY = (
-    'import sys\nif sys.version_info < (3, 11): sys.exit("%s is Python %d.%d" % ((sys.executable,) + sys.version_info[:2]))\n'
+    "import sys\nif sys.version_info < (3, 11): "
+    'sys.exit("%s is Python %d.%d" % ((sys.executable,) + sys.version_info[:2]))\n'
     'sys.exit("%s (Python %d.%d) has no ensurepip" % ((sys.executable,) + sys.version_info[:2]))'
 )
 
@@ -34,8 +35,8 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         """Do what the task asks for and return its result."""
-        result = super().run(tmp, task_vars)
-        dummy, arguments = self.validate_argument_spec(
+        result: dict[str, t.Any] = super().run(tmp, task_vars)
+        _spec, arguments = self.validate_argument_spec(
             argument_spec={
                 "state": {"type": "str", "choices": ["present", "downloaded"], "default": "present"},
                 "install_dir": {"type": "path", "default": "/opt/xmpp-edge"},
@@ -47,7 +48,9 @@ class ActionModule(ActionBase):
             required_if=[("state", "downloaded", ("wheelhouse",))],
         )
         if arguments["keep"] < 1:
-            raise AnsibleActionFail("keep: the release that is running while the next one is installed has to stay; 1 or more")
+            raise AnsibleActionFail(
+                "keep: the release that is running while the next one is installed has to stay; 1 or more"
+            )
         root = arguments["source"] or _bundled()
         pinned = _read_requirements(os.path.join(root, "requirements.txt"))
         host = self._probe(arguments)
@@ -70,7 +73,8 @@ class ActionModule(ActionBase):
         )
         lines = found.splitlines()
         if lines and lines[-1].startswith("{"):
-            return json.loads(lines[-1])
+            answer: dict[str, t.Any] = json.loads(lines[-1])
+            return answer
         raise AnsibleActionFail(_unfit(candidates, [line for line in lines if line != "none"], arguments["python"]))
 
     def _install(self, arguments: dict[str, t.Any], packed: Packed, host: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -104,7 +108,10 @@ class ActionModule(ActionBase):
     ) -> list[str]:
         self._make_tmp_path()
         remote = {"wheel": packed.wheel_name, "requirements": "requirements.txt"}
-        paths = {kind: self._connection._shell.join_path(self._connection._shell.tmpdir, name) for kind, name in remote.items()}
+        paths = {
+            kind: self._connection._shell.join_path(self._connection._shell.tmpdir, name)
+            for kind, name in remote.items()
+        }
         self._transfer_data(paths["wheel"], packed.wheel)
         self._transfer_data(paths["requirements"], "\n".join(packed.pinned) + "\n")
         paths["wheelhouse"] = None
@@ -114,16 +121,15 @@ class ActionModule(ActionBase):
         self._fixup_perms2([self._connection._shell.tmpdir, *(path for path in paths.values() if path)])
         asked = {"install_dir": arguments["install_dir"], "release": release, "keep": arguments["keep"], **paths}
         try:
-            said = self._execute(
-                f"{shlex.quote(host['python'])} -I -c {shlex.quote(_host_script())} install {shlex.quote(json.dumps(asked))}",
-                environment=self._compute_environment_string(),
-            )
+            words = [host["python"], "-I", "-c", _host_script(), "install", json.dumps(asked)]
+            said = self._execute(shlex.join(words), environment=self._compute_environment_string())
         finally:
             self._remove_tmp_path(self._connection._shell.tmpdir)
         answer = json.loads(said.splitlines()[-1])
         if "error" in answer:
             raise AnsibleActionFail(_with_remedy(answer["error"], arguments["wheelhouse"]))
-        return answer["removed"]
+        removed: list[str] = answer["removed"]
+        return removed
 
     def _download(self, wheelhouse: str, pinned: list[str], host: dict[str, t.Any]) -> dict[str, t.Any]:
         try:
@@ -132,12 +138,18 @@ class ActionModule(ActionBase):
                 _wheelhouse.add(wheelhouse, missing, host)
         except (OSError, ValueError) as exc:
             raise AnsibleActionFail(str(exc)) from exc
-        return {"changed": bool(missing), "wheelhouse": wheelhouse, "added": missing, "python_version": host["python_version"]}
+        return {
+            "changed": bool(missing),
+            "wheelhouse": wheelhouse,
+            "added": missing,
+            "python_version": host["python_version"],
+        }
 
     def _wheelhouse(self, path: str) -> str:
         if not os.path.isfile(path):
             raise AnsibleActionFail(
-                f"wheelhouse {path} is not on the control node; make it with: ansible-playbook xmpp.federation.wheelhouse"
+                f"wheelhouse {path} is not on the control node; "
+                "make it with: ansible-playbook xmpp.federation.wheelhouse"
             )
         return path
 
@@ -145,7 +157,7 @@ class ActionModule(ActionBase):
         done = self._low_level_execute_command(f"{environment} {command}".strip())
         if done["rc"] != 0:
             raise AnsibleActionFail((done["stderr"] or done["stdout"] or "the host gave no answer").strip())
-        return done["stdout"].strip()
+        return str(done["stdout"]).strip()
 
 
 class Packed(t.NamedTuple):
@@ -205,10 +217,13 @@ def _with_remedy(error: str, wheelhouse: str | None) -> str:
     if "pinned requirements" not in error:
         return error
     if wheelhouse:
-        return f"{error}. The wheelhouse lacks a wheel for this host; make it anew: ansible-playbook xmpp.federation.wheelhouse"
+        return (
+            f"{error}. The wheelhouse lacks a wheel for this host; "
+            "make it anew: ansible-playbook xmpp.federation.wheelhouse"
+        )
     return (
-        f"{error}. If the host reaches no package index, make a wheelhouse (ansible-playbook xmpp.federation.wheelhouse) "
-        "and name it in wheelhouse (role variable xmpp_edge_wheelhouse)"
+        f"{error}. If the host reaches no package index, make a wheelhouse "
+        "(ansible-playbook xmpp.federation.wheelhouse) and name it in wheelhouse (role variable xmpp_edge_wheelhouse)"
     )
 
 

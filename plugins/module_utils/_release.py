@@ -71,7 +71,9 @@ def wheel(files: dict[str, bytes], pinned: list[str]) -> bytes:
     info = f"{PACKAGE}-{version(files)}.dist-info"
     content = dict(files)
     content[f"{info}/METADATA"] = _metadata(version(files), pinned)
-    content[f"{info}/WHEEL"] = b"Wheel-Version: 1.0\nGenerator: xmpp.federation\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    content[f"{info}/WHEEL"] = (
+        b"Wheel-Version: 1.0\nGenerator: xmpp.federation\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    )
     content[f"{info}/entry_points.txt"] = f"[console_scripts]\n{SCRIPT} = {PACKAGE}.cli:main\n".encode()
     record = f"{info}/RECORD"
     content[record] = _record(content, record)
@@ -92,7 +94,7 @@ def sources_hash(packed: bytes, pinned: list[str]) -> str:
 
 def release_hash(of_sources: str, python: str, platform: str) -> str:
     """Return the name of the release of these sources for this Python (such as C(3.11)) and platform."""
-    return hashlib.sha256("\n".join((of_sources, python, platform)).encode()).hexdigest()[:16]
+    return hashlib.sha256(f"{of_sources}\n{python}\n{platform}".encode()).hexdigest()[:16]
 
 
 def _metadata(number: str, pinned: list[str]) -> bytes:

@@ -21,6 +21,7 @@ import sys
 import sysconfig
 import tarfile
 import tempfile
+import typing as t
 
 MARKER = "release.json"
 
@@ -61,8 +62,9 @@ def complete(install_dir: str) -> list[str]:
     return [name for dummy, name in sorted(found)]
 
 
-def install(install_dir: str, release: str, wheel: str, requirements: str, wheelhouse: str | None,
-            keep: int) -> dict[str, object]:
+def install(
+    install_dir: str, release: str, wheel: str, requirements: str, wheelhouse: str | None, keep: int
+) -> dict[str, object]:
     """Make the release unless it is there, put it in use, and remove the oldest ones."""
     os.umask(0o022)  # the service's user has to read what root makes, whatever root's own habit is
     os.makedirs(os.path.join(install_dir, "releases"), exist_ok=True)
@@ -113,7 +115,9 @@ def _pip(target: str, arguments: list[str], purpose: str) -> None:
 
 
 def _run(command: list[str], purpose: str) -> None:
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+    )
     if done.returncode:
         lines = done.stdout.decode("utf-8", "replace").strip().splitlines()
         raise Failed(f"{purpose} failed: " + " / ".join(lines[-6:]))
@@ -132,7 +136,7 @@ def _prune(install_dir: str, needed: tuple[str | None, ...], keep: int) -> list[
     old = [name for name in complete(install_dir) if name not in needed]
     # The release that was in use until now is one of those to keep.
     spare = max(keep - sum(1 for name in needed[1:] if name and name != needed[0]), 0)
-    removed = old[:max(len(old) - spare, 0)]
+    removed = old[: max(len(old) - spare, 0)]
     for name in removed:
         shutil.rmtree(os.path.join(install_dir, "releases", name), ignore_errors=True)
     return removed
@@ -152,7 +156,8 @@ def main() -> None:
     """Run one command and print its answer."""
     command, arguments = sys.argv[1], json.loads(sys.argv[2])
     try:
-        answer = {"probe": probe, "install": install}[command](**arguments)
+        commands: dict[str, t.Callable[..., dict[str, object]]] = {"probe": probe, "install": install}
+        answer = commands[command](**arguments)
     except (Failed, OSError, tarfile.TarError) as exc:
         answer = {"error": str(exc)}
     sys.stdout.write(json.dumps(answer) + "\n")

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import typing as t
 
 # The oldest C library that the wheels of our requirements are built for.
 _OLDEST_GLIBC = 17
@@ -37,24 +38,26 @@ def wheels(archive: str) -> dict[str, bytes]:
     return found
 
 
-def platforms(host: dict[str, object]) -> list[str]:
+def platforms(host: dict[str, t.Any]) -> list[str]:
     """Return the platform tags whose wheels this host can use, newest first."""
     libc, number = host["libc"]
     machine = str(host["platform"]).split("-", 1)[1].replace("-", "_").replace(".", "_")
     if libc != "glibc":
-        raise ValueError(f"wheels can be downloaded for hosts with the GNU C library only; this one has {libc or 'another'}")
+        raise ValueError(
+            f"wheels can be downloaded for hosts with the GNU C library only; this one has {libc or 'another'}"
+        )
     minor = int(number.split(".")[1])
     tags = [f"manylinux_2_{level}_{machine}" for level in range(minor, _OLDEST_GLIBC - 1, -1)]
     return [*tags, f"manylinux2014_{machine}"]
 
 
-def missing(archive: str, pinned: list[str], host: dict[str, object]) -> list[str]:
+def missing(archive: str, pinned: list[str], host: dict[str, t.Any]) -> list[str]:
     """Return the requirements that the archive has no wheel of for this host."""
     present = wheels(archive)
     return [requirement for requirement in pinned if not any(_fits(name, requirement, host) for name in present)]
 
 
-def add(archive: str, wanted: list[str], host: dict[str, object]) -> None:
+def add(archive: str, wanted: list[str], host: dict[str, t.Any]) -> None:
     """Download the wheels of the wanted requirements and put them into the archive."""
     with tempfile.TemporaryDirectory() as directory:
         _download(directory, wanted, host)
@@ -65,14 +68,15 @@ def add(archive: str, wanted: list[str], host: dict[str, object]) -> None:
     _write(archive, content)
 
 
-def _download(directory: str, wanted: list[str], host: dict[str, object]) -> None:
+def _download(directory: str, wanted: list[str], host: dict[str, t.Any]) -> None:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check"]
     command += ["--only-binary=:all:", "--no-deps", "--implementation", "cp", "--dest", directory]
     command += ["--python-version", _short(host)]
     for tag in platforms(host):
         command += ["--platform", tag]
-    done = subprocess.run([*command, *wanted], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          check=False)
+    done = subprocess.run(
+        [*command, *wanted], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+    )
     if done.returncode:
         lines = done.stdout.decode("utf-8", "replace").strip().splitlines()
         raise ValueError("pip download failed on the control node: " + " / ".join(lines[-6:]))
@@ -89,12 +93,12 @@ def _write(archive: str, content: dict[str, bytes]) -> None:
     os.replace(fresh, archive)
 
 
-def _fits(name: str, requirement: str, host: dict[str, object]) -> bool:
+def _fits(name: str, requirement: str, host: dict[str, t.Any]) -> bool:
     """Tell whether a wheel of this name serves the requirement on the host."""
-    parts = name[:-len(".whl")].split("-")
+    parts = name[: -len(".whl")].split("-")
     if len(parts) < 5:
         return False
-    wanted, number = requirement.split(";")[0].strip().split("==")
+    wanted, number = requirement.split(";", maxsplit=1)[0].strip().split("==")
     if (_plain(parts[0]), parts[1]) != (_plain(wanted), number.strip()):
         return False
     python, abi, platform = parts[-3:]
@@ -102,7 +106,7 @@ def _fits(name: str, requirement: str, host: dict[str, object]) -> bool:
     return fits_platform and any(_fits_python(tag, abi, host) for tag in python.split("."))
 
 
-def _fits_python(tag: str, abi: str, host: dict[str, object]) -> bool:
+def _fits_python(tag: str, abi: str, host: dict[str, t.Any]) -> bool:
     own = "cp" + _short(host).replace(".", "")
     if tag in (own, "py3", "py" + own[2:]):
         return True
@@ -110,9 +114,9 @@ def _fits_python(tag: str, abi: str, host: dict[str, object]) -> bool:
     return "abi3" in abi.split(".") and tag.startswith("cp3") and int(tag[3:]) <= int(own[3:])
 
 
-def _short(host: dict[str, object]) -> str:
+def _short(host: dict[str, t.Any]) -> str:
     return ".".join(str(host["python_version"]).split(".")[:2])
 
 
 def _plain(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name.split("[")[0].strip()).lower()
+    return re.sub(r"[-_.]+", "-", name.split("[", maxsplit=1)[0].strip()).lower()

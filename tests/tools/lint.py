@@ -75,7 +75,14 @@ class Place:
 
 def ruff(place: Place) -> None:
     """Style, likely mistakes and import order."""
-    place.run("ruff", "check", "--no-cache", "--output-format=concise", ".")
+    said = []
+    for command in (["check", "--output-format=concise"], ["format", "--check"]):
+        try:
+            place.run("ruff", *command, "--no-cache", ".")
+        except Failed as failure:
+            said.append(str(failure))
+    if said:
+        raise Failed("\n".join(said))
 
 
 def mypy(place: Place) -> None:
