@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Who may talk to whom: one pure function over the six gates.
 
-Gate 3 (the stream is proven as the partner's record demands) stands in the stream machines, which also decide gates 1, 2 and 4
-before a stanza gets here; they are decided again because this is where stanzas from inside meet them for the first time.
+Gate 3 (the stream is proven as the partner's record demands) stands in the stream machines. For what comes from a
+partner they decide gates 1, 2 and 4 as well; what comes from inside meets those here for the first time.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from .stream.policy import GatePolicy, PartnerView, PolicyView
 class Verdict:
     """What the gates say to a pair of addresses.
 
-    ``gate`` is the number of the gate that is shut (0 when passed), ``reason`` a stable word for the audit, ``explanation`` a
-    sentence for it. Condition, error_type and text make the stanza error for the sender; a remote sender learns no reason.
+    ``gate`` is the number of the gate that is shut (0 when passed), ``reason`` a stable word for the audit,
+    ``explanation`` a sentence for it. Condition, error_type and text make the stanza error for the sender; a remote
+    sender learns no reason.
     """
 
     passed: bool

@@ -54,7 +54,7 @@ class Deliver:
 class Verify:
     """Inbound: ask the authoritative server of ``pair.remote`` about this key.
 
-    The answer goes to ``Inbound.verified`` of the same machine; ``stream_id`` tells the answer from one for another stream.
+    The answer goes to ``Inbound.verified`` of the same machine; ``stream_id`` tells it from one for another stream.
     """
 
     pair: Pair
@@ -77,7 +77,10 @@ class Verified:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Outbound: the pair cannot be proven on this stream; ``condition`` is for the errors to senders of waiting stanzas."""
+    """Outbound: the pair cannot be proven on this stream.
+
+    ``condition`` and ``text`` are for the errors to the senders of waiting stanzas.
+    """
 
     pair: Pair
     condition: str

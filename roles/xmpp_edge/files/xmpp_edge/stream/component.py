@@ -60,7 +60,7 @@ class Component(Machine):
             raise StreamError("unsupported-stanza-type", f"<{element.name}/> has no meaning here")
         self.established = True
         self._active = now
-        self._parser.limits = self._settings.inside
+        self._trust(self._settings.inside)
         actions.append(Ready())
 
     def _stanza(self, stanza: Stanza, now: float, actions: list[Action]) -> None:
@@ -104,5 +104,5 @@ class Component(Machine):
             seconds = f"{self._settings.stream_establishment_timeout:g} seconds"
             raise StreamError("connection-timeout", f"the inside server did not accept us within {seconds}")
 
-    def _ending(self, condition: str | None, text: str, by: str, actions: list[Action]) -> None:  # noqa: ARG002
+    def _ending(self, condition: str | None, text: str, by: str, actions: list[Action]) -> None:
         self.established = False

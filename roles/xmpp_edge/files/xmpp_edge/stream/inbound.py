@@ -51,8 +51,8 @@ class Inbound(Machine):
         self._pairs: dict[Pair, str] = {}
         self._by_domains: dict[tuple[str, str], Pair] = {}
         self._verifying: dict[Pair, float] = {}
-        self._failures = 0
         self._answered = 0
+        self._foreign_keys = 0
         self._keepalive_expected = False
 
     @property
@@ -68,10 +68,10 @@ class Inbound(Machine):
     def _header(self) -> bytes:
         attrs = {"from": self.local, "to": self.remote, "id": self.stream_id}
         if self._version:
-            attrs["version"] = "1.0"
+            attrs |= {"version": "1.0", "xml:lang": "en"}
         return stream_header(namespaces.SERVER, attrs)
 
-    def _started(self, start: StreamStart, now: float, actions: list[Action]) -> None:  # noqa: ARG002
+    def _started(self, start: StreamStart, now: float, actions: list[Action]) -> None:
         header.check(start, namespaces.SERVER)
         self._version = header.version(start)
         self.remote = header.optional_domain(start, "from")
@@ -113,6 +113,7 @@ class Inbound(Machine):
             # An answer, but this stream carries no questions of ours; taken at its word it would prove anybody's name.
             text = f"an answer to a dialback request that was never made, of type {element.attrs['type']!r}"
             actions.append(Refused("dialback_unsolicited", target, sender, text))
+            self._strike(text)
         elif element.name == "result":
             self._asked_for_proof(Pair(local=target, remote=sender), element, now, actions)
         else:
@@ -130,11 +131,11 @@ class Inbound(Machine):
             answer.attrs["type"] = "valid"
             actions.append(Send(write_element(answer)))
         elif not key or len(key) > dialback.LONGEST_KEY:
-            self._count_failure(answer, "not-acceptable", "there is no dialback key in it", actions)
+            self._deny(answer, "not-acceptable", "there is no dialback key in it", actions)
         elif pair in self._verifying:
-            self._count_failure(answer, "resource-constraint", "this pair is being verified already", actions)
+            self._deny(answer, "resource-constraint", "this pair is being verified already", actions)
         elif len(self._verifying) >= self._settings.verifications or len(self._pairs) >= self._settings.pairs:
-            self._count_failure(answer, "resource-constraint", "no room for another pair on this stream", actions)
+            self._deny(answer, "resource-constraint", "no room for another pair on this stream", actions)
         else:
             self._verifying[pair] = now + self._settings.stream_establishment_timeout
             actions.append(Verify(pair, key, self.stream_id))
@@ -148,13 +149,11 @@ class Inbound(Machine):
         else:
             condition = refusal.condition
         actions.append(Refused(refusal.reason, refusal.local, refusal.remote, refusal.text))
-        self._count_failure(answer, condition, refusal.text, actions)
+        self._deny(answer, condition, refusal.text, actions)
 
-    def _count_failure(self, answer: Element, condition: str, text: str, actions: list[Action]) -> None:
+    def _deny(self, answer: Element, condition: str, text: str, actions: list[Action]) -> None:
         actions.append(Send(write_element(dialback.failure(answer, condition, text))))
-        self._failures += 1
-        if self._failures >= self._settings.failures:
-            raise StreamError("policy-violation", "too many dialback requests had to be refused")
+        self._strike("a dialback request that had to be refused")
 
     def verified(self, pair: Pair, stream_id: str, outcome: str, condition: str | None, now: float) -> list[Action]:
         """The authoritative server's answer to a Verify; anything that was not asked is ignored."""
@@ -187,12 +186,12 @@ class Inbound(Machine):
             condition = condition or "remote-server-timeout"
             text = f"the authoritative server of {pair.remote} could not be asked"
             actions.append(Refused("dialback_failed", pair.local, pair.remote, f"{text}: {condition}"))
-            self._count_failure(answer, condition, text, actions)
+            self._deny(answer, condition, text, actions)
             return
         text = f"the authoritative server of {pair.remote} did not make this key"
         actions.append(Refused("dialback_invalid", pair.local, pair.remote, text))
         if self._pairs:
-            self._count_failure(answer, "forbidden", text, actions)
+            self._deny(answer, "forbidden", text, actions)
         else:
             answer.attrs["type"] = "invalid"
             actions.append(Send(write_element(answer)))
@@ -202,7 +201,7 @@ class Inbound(Machine):
         if not self._pairs:
             partner = self.policy.partner(pair.remote)
             self._keepalive_expected = partner is not None and partner.keepalive
-            self._parser.limits = self._settings.after
+            self._trust(self._settings.after)
             self._active = now
         self._pairs[pair] = method
         self._by_domains[pair.local, pair.remote] = pair
@@ -224,8 +223,11 @@ class Inbound(Machine):
         if true:
             self._answered += 1
         else:
-            text = f"{sender} asks about a key that is not ours: somebody claims to be {target}, or the secrets of two edges differ"
+            text = f"a key that is not ours: somebody claims to be {target}, or two edges of it have different secrets"
             actions.append(Refused("key_not_ours", target, sender, text))
+            self._foreign_keys += 1
+            if self._foreign_keys >= self._settings.foreign_keys:
+                raise StreamError("policy-violation", "too many questions about keys that are not ours")
 
     # Stanzas
 
@@ -259,7 +261,7 @@ class Inbound(Machine):
         text = f"{remote} is not proven towards {local} on this stream"
         return Refusal("pair_not_proven", "not-authorized", text, local, remote)
 
-    # Time
+    # Time and the end
 
     def _deadlines(self) -> Iterator[float]:
         yield from self._verifying.values()
@@ -284,6 +286,9 @@ class Inbound(Machine):
             raise StreamError("connection-timeout", text)
         elif now >= self._active + settings.stream_inactivity_timeout:
             self._close(None, "idle", now, actions)
+
+    def _ending(self, condition: str | None, text: str, by: str, actions: list[Action]) -> None:
+        self._verifying.clear()
 
     def _never_proven(self, now: float, actions: list[Action]) -> None:
         if self._state is State.OPEN and self._answered:

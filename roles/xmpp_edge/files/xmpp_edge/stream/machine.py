@@ -55,7 +55,9 @@ class Machine(ABC):
     def __init__(self, settings: Settings, limits: Limits, content: str, now: float) -> None:
         self._settings = settings
         self._content = content
-        self._parser = Parser(limits, content)
+        self._limits = limits
+        # Made with the first bytes: most of what a silent stranger would cost is the parser.
+        self._parser: Parser | None = None
         self._state = State.WAITING
         self._header_sent = False
         self._began = now
@@ -68,6 +70,7 @@ class Machine(ABC):
         self._closing_since = now
         self._closing: tuple[str | None, str] = (None, "")
         self._discard = False
+        self._strikes = 0
 
     # What the driver calls
 
@@ -80,7 +83,8 @@ class Machine(ABC):
     def deadline(self) -> float | None:
         """When ``tick`` is needed next, None if never.
 
-        Traffic only moves it later, so a driver need not look again before the time that it knows; ``tick`` too early is harmless.
+        Traffic mostly moves it later, and ``tick`` too early is harmless: a driver may look again only when its alarm
+        rings, and after calls that returned anything but Deliver or the Send of a stanza.
         """
         if self._state is State.CLOSED:
             return None
@@ -94,8 +98,11 @@ class Machine(ABC):
         if self._state is State.CLOSED:
             return actions
         self._heard = now
+        parser = self._parser
+        if parser is None:
+            parser = self._parser = Parser(self._limits, self._content)
         try:
-            for event in self._parser.feed(data):
+            for event in parser.feed(data):
                 if type(event) is Stanza:
                     self._stanza(event, now, actions)
                 else:
@@ -122,7 +129,7 @@ class Machine(ABC):
         return actions
 
     def close(self, condition: str | None, text: str, now: float) -> list[Action]:
-        """Close in order, with a stream error if there is a condition. Closed follows when the peer has closed its half too."""
+        """Close in order, with a stream error if there is a condition; Closed follows when the peer has closed too."""
         actions: list[Action] = []
         if self._state is State.OPEN:
             self._close(condition, text, now, actions)
@@ -135,7 +142,7 @@ class Machine(ABC):
             self._end(None, text, "us", actions)
         return actions
 
-    def eof(self, now: float) -> list[Action]:  # noqa: ARG002
+    def eof(self, now: float) -> list[Action]:
         """The connection is gone, or was never made."""
         actions: list[Action] = []
         if self._state is State.CLOSING:
@@ -171,10 +178,23 @@ class Machine(ABC):
         """We answer the peer's header, and so have to send ours before any error."""
         return False
 
+    @abstractmethod
     def _ending(self, condition: str | None, text: str, by: str, actions: list[Action]) -> None:
         """The last word before Closed."""
 
     # The parts they share
+
+    def _trust(self, limits: Limits) -> None:
+        """The peer has proven itself: from now on it may send more at once."""
+        self._limits = limits
+        if self._parser is not None:
+            self._parser.limits = limits
+
+    def _strike(self, what: str) -> None:
+        """Count what a sound peer never does; it may do so a few times, not for ever."""
+        self._strikes += 1
+        if self._strikes >= self._settings.strikes:
+            raise StreamError("policy-violation", f"too many times: {what}")
 
     def _event(self, event: Event, now: float, actions: list[Action]) -> None:
         if isinstance(event, StreamError):

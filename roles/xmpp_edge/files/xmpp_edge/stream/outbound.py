@@ -1,7 +1,10 @@
 # Copyright (c) 2026, xmpp.federation contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The stream that we open to a partner's server: originating server of XEP-0220, or the receiving server's questions."""
+"""The stream that we open to a partner's server.
+
+We are the originating server of XEP-0220 on it, or the receiving server that asks the authoritative one.
+"""
 
 from __future__ import annotations
 
@@ -43,8 +46,8 @@ _VERIFY_ERRORS = {
 class Outbound(Machine):
     """One outbound stream, for ``stanzas`` (its pair is proven by dialback) or to ``verify`` keys.
 
-    Make it when the connection attempt begins, then call ``connected``. Purpose ``stanzas`` gives exactly one of Authenticated and
-    Failed; every ``verify`` gives exactly one Verified, before Closed at the latest.
+    Make it when the connection attempt begins, then call ``connected``. Purpose ``stanzas`` gives exactly one of
+    Authenticated and Failed; every ``verify`` gives exactly one Verified, before Closed at the latest.
     """
 
     def __init__(
@@ -90,7 +93,9 @@ class Outbound(Machine):
         return [Send(write_stanza(stanza))]
 
     def verify(self, pair: Pair, key: str, stream_id: str, now: float) -> list[Action]:
-        """Ask whether the partner has sent this key, now or when the stream is open. Each is answered by one Verified."""
+        """Ask whether the partner has sent this key, now or when the stream is open; answered by one Verified."""
+        if self.purpose != "verify":
+            raise RuntimeError("this stream was made for stanzas")
         actions: list[Action] = []
         question = pair, stream_id
         if question in self._questions:
@@ -174,6 +179,7 @@ class Outbound(Machine):
             return
         text = f"a db:{element.name} of type {outcome!r} that answers nothing we asked"
         actions.append(Refused("dialback_unsolicited", target, sender, text))
+        self._strike(text)
 
     def _proven(self, outcome: str, element: Element, now: float, actions: list[Action]) -> None:
         self._settled = True
@@ -188,11 +194,11 @@ class Outbound(Machine):
             why = f"{remote} could not verify us: {condition}{text and f' ({text})'}"
             actions.append(Failed(self.pair, "remote-server-timeout", why))
         else:
-            why = f"{remote} says that our dialback key is not valid: the servers that answer for us do not share one secret"
+            why = f"{remote} took our dialback key for false: the servers that answer for us must share one secret"
             actions.append(Failed(self.pair, "internal-server-error", why))
         self._close(None, why, now, actions)
 
-    def _stanza(self, stanza: Stanza, now: float, actions: list[Action]) -> None:  # noqa: ARG002
+    def _stanza(self, stanza: Stanza, now: float, actions: list[Action]) -> None:
         if not self._discard:
             raise StreamError("not-authorized", "stanzas to us belong on a stream that you open")
 

@@ -36,5 +36,7 @@ class Settings:
     """Verifications in flight for one inbound stream."""
     queued_verifications: int = 100
     """Verifications waiting for one outbound stream."""
-    failures: int = 10
-    """Refused dialback requests after which an inbound stream is closed."""
+    strikes: int = 10
+    """Refused dialback requests and answers to nothing after which a stream is closed."""
+    foreign_keys: int = 100
+    """Keys not ours about which one stream may ask. More, because it is the asker who is being lied to."""

@@ -14,7 +14,7 @@ _IN_ATTRIBUTES = str.maketrans(
 _IN_TEXT = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#xD;"})
 _ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
-# A chain of "in" takes half the time of a regular expression on texts of this length, and translate takes ten times as long.
+# On texts of this length a chain of "in" takes half the time of a regular expression, and translate ten times as long.
 
 
 def escape_attribute(value: str) -> str:

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The one parser: bytes of a stream in, its parts out. The only code that touches expat.
 
-Restricted XML (RFC 6120, section 11.1), strict UTF-8, bounds on every part. No tree is made of a stanza: its canonical inner
-XML is written while expat reads it.
+Restricted XML (RFC 6120, section 11.1), strict UTF-8, bounds on every part. No tree is made of a stanza: its canonical
+inner XML is written while expat reads it.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _KINDS = ("message", "presence", "iq")
 _WHITE_SPACE = " \t\r\n"
 # A tree costs about twenty times its text, and nothing that we read as a tree is large.
 _TREE_ELEMENTS = 64
-# expat reads an unfinished tag again from its start with every piece of it (2.5 knows no better). From this length on we
-# wait for the end of the tag, and where a peer forces our hand with a > inside of attributes, its share is bounded.
+# expat reads an unfinished tag again from its start with every piece of it (2.5 knows no better). From this length
+# on we wait for the end of the tag; where a peer forces our hand with a > inside of attributes, its share is bounded.
 _LONG_TAG = 1024
 _MOST_READ_AGAIN = 32 << 20
 # expat never forgets a name. A parser that knows this many begins anew; one that gets no chance to do so gives up.
@@ -199,7 +199,7 @@ class Parser:
         self._start_handling()
         self._expat.StartNamespaceDeclHandler = None
 
-    def _declaration(self, version: str, encoding: str | None, standalone: int) -> None:  # noqa: ARG002
+    def _declaration(self, version: str, encoding: str | None, standalone: int) -> None:
         if encoding is not None and encoding.upper() != "UTF-8":
             raise StreamError("unsupported-encoding", f"streams are UTF-8, not {encoding}")
 

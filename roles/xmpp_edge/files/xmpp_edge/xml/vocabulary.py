@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How each element and attribute name is written, worked out once.
 
-The parser writes canonical XML while it reads. For that it walks from scope to scope: a scope knows, for the children of
-elements in one namespace, the text of their tags and the scope of their own children.
+The parser writes canonical XML while it reads. For that it walks from scope to scope: a scope knows, for the children
+of elements in one namespace, the text of their tags and the scope of their own children.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Scope(dict[str, tuple[str, "Frame"]]):
 
 
 Frame: TypeAlias = tuple[str, str, Scope]
-"""An open element: the tag that opens it, the tag that closes it, the scope of its children. A plain tuple, for speed."""
+"""An open element: the tag that opens it, the tag that closes it, the scope of its children."""
 
 
 class Vocabulary:
