@@ -14,6 +14,7 @@ from . import __version__
 from .observe.control import ControlError, call
 from .records import desired
 from .records.errors import RecordError
+from .release import RELEASE
 
 OK, NO, USAGE, UNREACHABLE, NO_START = range(5)
 
@@ -107,7 +108,8 @@ def _check(options: argparse.Namespace) -> int:
     problem = _problem(options.config_dir)
     if problem is None:
         digest = desired.digest(str(options.config_dir))
-        _answer(options, {"valid": True, "records_hash": digest}, f"The records are valid (hash {digest[:12]}).")
+        answer = {"valid": True, "records_hash": digest, "release": RELEASE}
+        _answer(options, answer, f"The records are valid (hash {digest[:12]}).")
         return OK
     problems = problem.splitlines()
     text = f"The records are not valid:\n{_lines(problems)}"

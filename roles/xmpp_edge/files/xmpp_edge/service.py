@@ -23,6 +23,7 @@ from .observe.audit import Audit
 from .observe.control import Control
 from .records.errors import RecordError
 from .relay import Relay
+from .release import GENERATION, RELEASE
 from .stream.settings import Settings
 
 _LONGEST_TEST = 300.0
@@ -149,6 +150,8 @@ class Service:
         snapshot = self.current.snapshot
         return {
             "version": __version__,
+            "release": RELEASE,
+            "generation": GENERATION,
             "pid": os.getpid(),
             "records_hash": snapshot.digest,
             "federation": snapshot.federation,
