@@ -19,6 +19,7 @@ CLIENT = "jabber:client"
 SASL = "urn:ietf:params:xml:ns:xmpp-sasl"
 BIND = "urn:ietf:params:xml:ns:xmpp-bind"
 REGISTER = "jabber:iq:register"
+ROSTER = "jabber:iq:roster"
 
 
 class Client:
@@ -68,9 +69,11 @@ class Client:
         self.wire.restart()
         await self._open()
         await self._iq(f"<bind xmlns='{BIND}'><resource>{self.resource}</resource></bind>", "bound")
+        # Servers tell of subscriptions only those who asked for the roster.
+        await self._iq(f"<query xmlns='{ROSTER}'/>", "roster", "get")
 
-    async def _iq(self, content: str, id_: str) -> None:
-        await self.wire.send(f"<iq type='set' id='{id_}'>{content}</iq>")
+    async def _iq(self, content: str, id_: str, type_: str = "set") -> None:
+        await self.wire.send(f"<iq type='{type_}' id='{id_}'>{content}</iq>")
         answer = await self.wire.expect(f"{{{CLIENT}}}iq")
         if answer.get("type") != "result":
             raise PeerClosed(f"{id_}: {ET.tostring(answer, encoding='unicode')}")
