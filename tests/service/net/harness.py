@@ -16,6 +16,7 @@ from typing import Any
 from peers.dns_server import DnsServer
 from peers.inside import Inside
 from peers.partner import Partner
+from peers.stanzas import Stanza
 from xmpp_edge.current import Bounds, Timing
 from xmpp_edge.records import edge, files, partner, policy
 from xmpp_edge.service import Service
@@ -163,3 +164,10 @@ async def world(
 
 def quick(**values: float) -> Timing:
     return replace(QUICK, **values)
+
+
+def error(stanza: Stanza) -> tuple[str, str]:
+    """Type and condition of a stanza error."""
+    assert stanza.type == "error"
+    child = next(child for child in stanza.element if child.tag.endswith("}error"))
+    return child.get("type", ""), stanza.condition

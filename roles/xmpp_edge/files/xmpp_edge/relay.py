@@ -82,7 +82,7 @@ class Relay:
         text = "The connection broke before it was certain that this arrived."
         self._back_to_partner(stanza, TIMEOUT, "wait", text)
 
-    def _back_to_partner(self, stanza: Stanza, condition: str, error_type: str, text: str) -> None:
+    def _back_to_partner(self, stanza: Stanza, condition: str, error_type: str, text: str | None) -> None:
         reply = error_reply(stanza, condition, error_type, text)
         self.current.audit.counters["bounced_in" if reply is not None else "dropped_in"] += 1
         if reply is not None and reply.from_ is not None and reply.to is not None:
@@ -113,7 +113,7 @@ class Relay:
             return
         self._back_inside(stanza, condition, _type(condition), text)
 
-    def _back_inside(self, stanza: Stanza, condition: str, error_type: str, text: str) -> None:
+    def _back_inside(self, stanza: Stanza, condition: str, error_type: str, text: str | None) -> None:
         """An error in the name of the remote side, but only if the link may say that name."""
         reply = error_reply(stanza, condition, error_type, text)
         if reply is not None and reply.to is not None and reply.to.domain not in self.current.snapshot.domains:
