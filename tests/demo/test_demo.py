@@ -59,7 +59,7 @@ def scratch() -> Iterator[Path]:
 
 def test_the_demo_tells_what_happened_and_cleans_up(scratch: Path):
     process = start(scratch)
-    output, _ = process.communicate(timeout=400)
+    output, _unused = process.communicate(timeout=400)
     assert process.returncode == 0, output
     table = output[output.index("What happened") :]
     for what, result in ROWS.items():
@@ -74,7 +74,7 @@ def test_interrupted_it_cleans_up_too(scratch: Path):
         if "Applying site.yml" in line:
             break
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
+    output, _unused = process.communicate(timeout=60)
     assert process.returncode == 130, output
     assert list(scratch.iterdir()) == []
     assert left_behind(scratch) == []

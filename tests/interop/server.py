@@ -65,7 +65,7 @@ async def wait_port(port: int, server: Server, timeout: float = 20.0) -> None:
     async with asyncio.timeout(timeout):
         while True:
             with contextlib.suppress(OSError):
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                _unused, writer = await asyncio.open_connection("127.0.0.1", port)
                 writer.close()
                 return
             if server.process is None or server.process.returncode is not None:

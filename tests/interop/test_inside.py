@@ -41,7 +41,7 @@ def test_a_conversation_keeps_its_order(world: World):
         for sender, receiver in ((world.alice, world.bob), (world.bob, world.alice)):
             for body in wanted:
                 await say(sender, receiver.full, body, id="order")
-            assert [(await receiver.wait(id="order")).body for _ in wanted] == wanted
+            assert [(await receiver.wait(id="order")).body for _unused in wanted] == wanted
 
     world.run(test())
 

@@ -28,7 +28,7 @@ class Mailbox:
         self._unread.append(stanza)
         self._news.set()
 
-    async def wait(self, wanted: Callable[[Stanza], bool] = lambda _: True, timeout: float = 10.0) -> Stanza:
+    async def wait(self, wanted: Callable[[Stanza], bool] = lambda _unused: True, timeout: float = 10.0) -> Stanza:
         """The first unread stanza that is wanted; TimeoutError when none comes."""
         async with asyncio.timeout(timeout):
             while True:
@@ -61,7 +61,7 @@ class Accounts:
 
     @staticmethod
     def _account(address: str) -> str:
-        local, domain, _ = stanzas.split(address)
+        local, domain, _unused = stanzas.split(address)
         return f"{stanzas.fold(local)}@{domain}"
 
     def note(self, event: str, **facts: object) -> None:
@@ -125,7 +125,7 @@ class Accounts:
     def arrived(self, element: ET.Element) -> str | None:
         """Give a stanza to its user, and return the answer that the server owes."""
         stanza = Stanza.of(element)
-        local, domain, _ = stanzas.split(stanza.to)
+        local, domain, _unused = stanzas.split(stanza.to)
         waiting = self._waiting.get(f"{stanza.id}|{stanza.sender}|{stanza.to}")
         if stanza.kind == "iq" and stanza.is_answer:
             if waiting and not waiting.done():

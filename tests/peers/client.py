@@ -29,7 +29,7 @@ class Client:
         self, address: str, password: str, server: Address, *, register: bool = False, resource: str = "tests"
     ) -> None:
         self.address, self.password, self.server, self.resource = address, password, server, resource
-        self.local, self.domain, _ = split(address)
+        self.local, self.domain, _unused = split(address)
         self._register = register
         self.mailbox = Mailbox()
 
@@ -48,7 +48,7 @@ class Client:
         await self.send("<presence/>")
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, *_unused: object) -> None:
         await self.wire.close()
         self._reading.cancel()
         await asyncio.gather(self._reading, return_exceptions=True)

@@ -126,7 +126,7 @@ class Zones:
         if zone is None or zone.origin is None:
             raise RefusalError(dns.rcode.REFUSED)
         response.flags |= dns.flags.AA
-        for _ in range(8):
+        for _unused in range(8):
             found = zone.get_rdataset(name, rdtype)
             alias = zone.get_rdataset(name, dns.rdatatype.CNAME)
             if found is not None or alias is None:
@@ -300,7 +300,7 @@ class DnsServer:
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *_unused: object) -> None:
         self.stop()
 
     def start(self) -> Self:
@@ -322,7 +322,7 @@ class DnsServer:
 
     async def _serve(self, tcp: socket.socket, udp: socket.socket, ready: threading.Event) -> None:
         self._loop, self._done = asyncio.get_running_loop(), asyncio.Event()
-        transport, _ = await self._loop.create_datagram_endpoint(lambda: _Datagrams(self._respond), sock=udp)
+        transport, _unused = await self._loop.create_datagram_endpoint(lambda: _Datagrams(self._respond), sock=udp)
         tasks: set[asyncio.Task[None]] = set()
 
         async def client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -512,7 +512,7 @@ def main(arguments: list[str] | None = None) -> int:
     config = json.loads(parser.parse_args(arguments).config.read_text(encoding="utf-8"))
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda *_unused: stop.set())
     with contextlib.ExitStack() as stack:
         log = stack.enter_context(open(config["log"], "a", encoding="utf-8")) if config.get("log") else None
         server = stack.enter_context(from_config(config, log))

@@ -55,7 +55,7 @@ class Inside(Accounts):
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, *_unused: object) -> None:
         self._server.close()
         for wire in tuple(self._wires):
             await wire.close()
@@ -149,7 +149,7 @@ class Inside(Accounts):
 
     @staticmethod
     def _may_send(sender: str, names: set[str]) -> bool:
-        local, domain, _ = split(sender)
+        local, domain, _unused = split(sender)
         empty_part = sender.startswith("@") or sender.endswith("/")
         return domain in names and not empty_part and local == fold(local)
 

@@ -88,7 +88,7 @@ class Stanza:
 
 def split(address: str) -> tuple[str, str, str]:
     """Local part, domain and resource, with nothing folded."""
-    bare, _, resource = address.partition("/")
+    bare, _unused, resource = address.partition("/")
     local, at, domain = bare.partition("@")
     return (local, domain, resource) if at else ("", bare, resource)
 

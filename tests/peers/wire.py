@@ -47,7 +47,7 @@ def condition_of(error: ET.Element) -> tuple[str, str]:
     """Condition and text of a stream error or of the error child of a stanza."""
     condition, words = "undefined-condition", ""
     for child in error:
-        namespace, _, name = child.tag.rpartition("}")
+        namespace, _unused, name = child.tag.rpartition("}")
         if name == "text":
             words = child.text or ""
         elif namespace.lstrip("{") in (STREAM_ERRORS, STANZA_ERRORS):

@@ -73,7 +73,7 @@ def test_partners_exchange_messages_and_pings():
 def test_unknown_user_and_unknown_domain_are_answered():
     async def test() -> None:
         async with AsyncExitStack() as stack:
-            one, _ = await two_partners(stack)
+            one, _unused = await two_partners(stack)
             await one.send_message(BOB, "nobody@other.example", "hello")
             assert (await one.mailbox(BOB).wait()).condition == "service-unavailable"
             await one.send_message(BOB, "ann@nowhere.example", "hello")
@@ -241,7 +241,7 @@ def test_stand_ins_as_processes(tmp_path, socket):
         else:
             for request in ({"do": "message", "id": 1, **message}, {"do": "wait", "id": 2, "user": BOB}):
                 process.stdin.write(json.dumps(request).encode() + b"\n")
-            answers = [json.loads(await process.stdout.readline()) for _ in range(2)]
+            answers = [json.loads(await process.stdout.readline()) for _unused in range(2)]
             assert {answer["id"]: answer["ok"] for answer in answers} == {1: True, 2: True}
             process.stdin.close()
         assert await process.wait() == 0

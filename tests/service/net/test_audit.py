@@ -26,7 +26,7 @@ def lines(out: io.StringIO) -> list[dict]:
 
 
 def test_a_refusal_is_one_json_line_and_a_count():
-    audit, out, _ = make()
+    audit, out, _unused = make()
     audit.refused("not_a_partner", remote="stranger.example", address="192.0.2.1", text=None)
     (line,) = lines(out)
     assert line.pop("time").endswith("+00:00")
@@ -40,8 +40,8 @@ def test_a_refusal_is_one_json_line_and_a_count():
 
 
 def test_only_the_first_pass_of_a_pair_is_written():
-    audit, out, _ = make()
-    for _ in range(3):
+    audit, out, _unused = make()
+    for _unused in range(3):
         audit.first_pass("in", "bob@gmail.example", "alice@inside.example")
     audit.first_pass("out", "alice@inside.example", "bob@gmail.example")
     assert [line["direction"] for line in lines(out)] == ["in", "out"]
@@ -62,7 +62,7 @@ def test_a_flood_is_cut_and_what_was_left_out_is_told():
 
 
 def test_our_own_events_are_not_bounded_by_what_strangers_do():
-    audit, out, _ = make(rate=1.0, burst=1.0)
+    audit, out, _unused = make(rate=1.0, burst=1.0)
     audit.refused("not_a_partner")
     audit.refused("not_a_partner")
     audit.event("reloaded")
@@ -70,7 +70,7 @@ def test_our_own_events_are_not_bounded_by_what_strangers_do():
 
 
 def test_a_value_cannot_begin_a_new_line_and_has_a_length():
-    audit, out, _ = make()
+    audit, out, _unused = make()
     audit.refused("x", text='"}\n{"event": "passed"}' + "y" * 5000)
     (line,) = lines(out)
     assert len(line["text"]) == 1000

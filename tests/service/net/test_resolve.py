@@ -138,7 +138,7 @@ def test_answers_are_remembered_for_their_time_and_failures_for_a_short_one():
         zone = {"a.example": [f"{_SERVICE} 60 IN SRV 0 0 5269 x"], "b.example": [f"{_SERVICE} 60 IN SRV 0 0 1 ."]}
         with DnsServer(zone) as dns:
             found = resolver(dns, clock=lambda: now)
-            for _ in range(3):
+            for _unused in range(3):
                 await found.targets("a.example")
                 await failing(found.targets("b.example"))
             assert len(dns.queries()) == 2

@@ -124,7 +124,7 @@ class Link:
         return self._machine
 
     def act(self, connection: Connection, action: Any) -> None:
-        if type(action) is Deliver:
+        if isinstance(action, Deliver):
             self.received += 1
             self._from_inside(action.stanza, self)
         elif isinstance(action, Ready):

@@ -85,7 +85,7 @@ class Links:
         """Wait until each link has been tried once, but not longer than this."""
         waits = [asyncio.ensure_future(link.attempted.wait()) for link in self.links.values()]
         if waits:
-            _, late = await asyncio.wait(waits, timeout=seconds)
+            _unused, late = await asyncio.wait(waits, timeout=seconds)
             for wait in late:
                 wait.cancel()
 
@@ -100,7 +100,7 @@ class Links:
 
     def describe(self) -> list[dict[str, Any]]:
         """For `xmpp-edge status`."""
-        return [link.describe() for _, link in sorted(self.links.items())]
+        return [link.describe() for _unused, link in sorted(self.links.items())]
 
     def _leave(self, link: Link, condition: str | None = None, text: str = "") -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(link.stop(condition, text))

@@ -84,7 +84,7 @@ class Dialer:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self.current.timing.connect):
-                _, protocol = await loop.create_connection(factory, endpoint.address, endpoint.port)
+                _unused, protocol = await loop.create_connection(factory, endpoint.address, endpoint.port)
         except TimeoutError as problem:
             raise DialFailed(TIMEOUT, f"{endpoint} did not answer; is TCP to it open in the firewalls?") from problem
         except OSError as problem:

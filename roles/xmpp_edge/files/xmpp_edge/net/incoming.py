@@ -132,7 +132,7 @@ class Incoming:
         return self.machine
 
     def act(self, connection: Connection, action: Any) -> None:
-        if type(action) is Deliver:
+        if isinstance(action, Deliver):
             self.received += 1
             assert action.pair is not None
             self.everyone.deliver(action.stanza, action.pair, connection)

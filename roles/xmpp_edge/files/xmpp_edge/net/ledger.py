@@ -47,7 +47,7 @@ class Ledger:
         confirmed = connection.acknowledged()
         if confirmed is None:
             confirmed = connection.position - connection.buffered
-        for _ in range(_MANY // 2):
+        for _unused in range(_MANY // 2):
             if self._entries[0][0] > confirmed:
                 break
             self._entries.popleft()

@@ -81,10 +81,10 @@ def order(targets: Iterable[Target], pick: Callable[[int, int], int]) -> list[Ta
 def split_server(text: str) -> tuple[str, int]:
     """Address and port of a resolver written as "ip", "ip:port" or "[v6]:port"."""
     if text.startswith("["):
-        address, _, port = text[1:].partition("]")
+        address, _unused, port = text[1:].partition("]")
         return address, int(port.removeprefix(":") or 53)
     if text.count(":") == 1:
-        address, _, port = text.partition(":")
+        address, _unused, port = text.partition(":")
         return address, int(port)
     return text, 53
 

@@ -256,6 +256,6 @@ class Outbound(Machine):
 
 def _verified(question: tuple[Pair, str], outcome: str, element: Element) -> Verified:
     if outcome == "error":
-        condition, _ = dialback.failure_of(element)
+        condition, _unused = dialback.failure_of(element)
         return Verified(*question, "error", _VERIFY_ERRORS.get(condition, "remote-connection-failed"))
     return Verified(*question, "valid" if outcome == "valid" else "invalid")

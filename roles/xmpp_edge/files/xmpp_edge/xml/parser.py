@@ -227,7 +227,7 @@ class Parser:
         if not open_tags:
             self._finish_other()
             return
-        tag, closing, _ = open_tags.pop()
+        tag, closing, _unused = open_tags.pop()
         out = self._out
         if not open_tags:
             self._finish_stanza(name)
@@ -277,7 +277,7 @@ class Parser:
         self._open_tags.append(("", "", _VOCABULARY.scope(self._content)))
 
     def _start_stream(self, name: str, attrs: dict[str, str]) -> None:
-        namespace, _, local = name.rpartition(SEPARATOR)
+        namespace, _unused, local = name.rpartition(SEPARATOR)
         self._in_stream = True
         self._begin = -1
         self._expat.StartNamespaceDeclHandler = None
@@ -300,7 +300,7 @@ class Parser:
         self._elements += 1
         if self._elements > min(_TREE_ELEMENTS, self._most_elements) + 1 or len(self._trees) > self._deepest:
             raise _too_big(f"more than {_TREE_ELEMENTS} elements")
-        namespace, _, local = name.rpartition(SEPARATOR)
+        namespace, _unused, local = name.rpartition(SEPARATOR)
         tree = Element(local, namespace, plain_attributes(attrs))
         if self._trees:
             self._trees[-1].content.append(tree)

@@ -34,7 +34,7 @@ class Scope(dict[str, tuple[str, "Frame"]]):
         self.namespace = namespace
 
     def __missing__(self, name: str) -> tuple[str, Frame]:
-        namespace, _, local = name.rpartition(SEPARATOR)
+        namespace, _unused, local = name.rpartition(SEPARATOR)
         declaration = "" if namespace == self.namespace else f" xmlns='{escape_attribute(namespace)}'"
         opening = f"<{local}{declaration}"
         self[name] = entry = opening, (f"{opening}>", f"</{local}>", self.vocabulary.scope(namespace))
@@ -79,7 +79,7 @@ def attributes(found: dict[str, str]) -> str:
         if SEPARATOR not in name:
             written += f" {name}='{escape_attribute(value)}'"
             continue
-        namespace, _, local = name.rpartition(SEPARATOR)
+        namespace, _unused, local = name.rpartition(SEPARATOR)
         if namespace == namespaces.XML:
             prefix = "xml"
         elif namespace in declared:
