@@ -86,6 +86,29 @@ def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.fixture
+def lawful(call: Call) -> Call:
+    """Run a module as a user does who looks first: check, do, do again, look again; return what the real run told.
+
+    What check mode tells is what the run then does, and the same again changes nothing.
+    """
+
+    def run(name: str, **options: Any) -> dict[str, Any]:
+        told = call(name, check=True, **options)
+        done = call(name, **options)
+        assert told == done
+        if "failed" not in done:
+            for check in (False, True):
+                again = call(name, check=check, **options)
+                assert again.keys() == done.keys()
+                assert again["changed"] is False
+                assert again["diff"] == {"before": {}, "after": {}}
+                assert again["warnings"] == []
+        return done
+
+    return run
+
+
+@pytest.fixture
 def config_dir(tmp_path: Path) -> Path:
     """Where the records would be, on a host where nothing has been made yet."""
     return tmp_path / "etc" / "xmpp-edge"

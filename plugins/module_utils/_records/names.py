@@ -86,12 +86,12 @@ def _ascii_label(label: str) -> str:
     try:
         if label.isascii():
             result = label.lower()
-            if result.startswith("xn--"):
-                # ToUnicode goes there and back, so that only the one true encoding of a name passes.
-                _check_assigned(idna.ToUnicode(result))
         else:
             _check_assigned(label)
             result = idna.ToASCII(label).decode("ascii").lower()
+        if result.startswith("xn--"):
+            # ToUnicode goes there and back, so that only the one true encoding of a name passes.
+            _check_assigned(idna.ToUnicode(result))
     except UnicodeError:
         raise ValueError(f"the label {label!r} is not a valid international name (IDNA as in RFC 3490)") from None
     if len(result) > 63:
@@ -109,11 +109,11 @@ def domain(text: str) -> str:
     if len(text) <= 253 and _PLAIN_DOMAIN.match(text) and "xn--" not in text:
         result = text
     else:
-        _well_formed(text)
         labels = _DOTS.split(text)
         if len(labels) > 1 and not labels[-1]:
             labels.pop()
         try:
+            _well_formed(text)
             result = ".".join(_ascii_label(label) for label in labels)
         except ValueError as exc:
             raise ValueError(f"{text!r} is not a domain: {exc}") from None
@@ -141,8 +141,14 @@ def _stable(prepare: Callable[[str], str], text: str) -> str:
     return prepared
 
 
+def _fold(char: str) -> str:
+    """Table B.2. Python folds by its own, younger Unicode: what that leads to outside 3.2 the table does not have."""
+    mapped = stringprep.map_table_b2(char)
+    return char if any(stringprep.in_table_a1(one) for one in mapped) else mapped
+
+
 def _nodeprep(text: str) -> str:
-    mapped = "".join(stringprep.map_table_b2(char) for char in text if not stringprep.in_table_b1(char))
+    mapped = "".join(_fold(char) for char in text if not stringprep.in_table_b1(char))
     return ucd_3_2_0.normalize("NFKC", mapped)
 
 
