@@ -12,7 +12,7 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
-from typing import Any, Iterable, Mapping, NamedTuple, Optional, Sequence, Union
+from typing import Any, Iterable, Mapping, NamedTuple, Optional, Sequence, Union, cast
 
 DEFAULT_PORT = {"xmpp-server": 5269, "xmpps-server": 5270}
 DEFAULT_TTL = 3600
@@ -151,16 +151,16 @@ def _services(before: RecordSet | None, entries: Sequence[Entry], purge: bool) -
 
 def _merged(existing: Sequence[Srv], entry: Entry) -> Srv:
     """What the entry says; where it is silent, what is there; where nothing is there, the defaults."""
-    assert entry.target is not None
-    same = [srv for srv in existing if srv.target == entry.target]
+    target = cast("str", entry.target)  # an entry without one has been refused
+    same = [srv for srv in existing if srv.target == target]
     # Two records for one target differ in their ports: the one that was meant goes first.
     same.sort(key=lambda srv: srv.port != entry.port)
-    base = same[0] if same else Srv(0, 0, DEFAULT_PORT[entry.service], entry.target)
+    base = same[0] if same else Srv(0, 0, DEFAULT_PORT[entry.service], target)
     return Srv(
         base.priority if entry.priority is None else entry.priority,
         base.weight if entry.weight is None else entry.weight,
         base.port if entry.port is None else entry.port,
-        entry.target,
+        target,
     )
 
 
