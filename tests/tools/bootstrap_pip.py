@@ -18,7 +18,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-SCRIPT = '''\
+SCRIPT = """\
 import subprocess
 import sys
 
@@ -26,7 +26,7 @@ import sys
 subprocess.run([sys.executable, "-m", "ensurepip"], check=True)
 arguments = [item for item in sys.argv[1:] if item not in ("--no-setuptools", "--no-wheel")]
 sys.exit(subprocess.call([sys.executable, "-m", "pip", "install", *arguments]))
-'''
+"""
 # One line of `pip config list`, for example ``:env:.cert='/some/file'`` or ``global.index-url='https://...'``.
 SETTING = re.compile(r"^(?P<section>[^.]+)\.(?P<key>[^=]+)='(?P<value>.*)'$")
 
