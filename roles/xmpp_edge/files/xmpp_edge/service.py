@@ -52,7 +52,7 @@ class Service:
         self.dialer = Dialer(self.current)
         self.verifiers = Verifiers(self.current, self.dialer)
         self.relay = Relay(self.current, self.dialer)
-        self.incomings = Incomings(self.current, self.verifiers, self.relay.from_partner)
+        self.incomings = Incomings(self.current, self.verifiers, self.relay.from_partner, self.relay.routes.heard_from)
         self.listener = Listener(self.incomings.accept)
         self.control = Control(run_dir, self.command)
         self.stopped = asyncio.Event()

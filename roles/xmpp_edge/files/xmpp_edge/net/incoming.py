@@ -31,10 +31,13 @@ DeliverTo = Callable[[Stanza, Pair, Connection], None]
 class Incomings:
     """All of them, and the bounds on their number."""
 
-    def __init__(self, current: Current, verifiers: Verifiers, deliver: DeliverTo) -> None:
+    def __init__(
+        self, current: Current, verifiers: Verifiers, deliver: DeliverTo, heard_from: Callable[[Pair], None]
+    ) -> None:
         self.current = current
         self.verifiers = verifiers
         self.deliver = deliver
+        self.heard_from = heard_from
         self.strangers: OrderedDict[Incoming, None] = OrderedDict()
         self.known: dict[Incoming, str] = {}
         self.per_address: Counter[str] = Counter()
@@ -229,6 +232,7 @@ class Incoming:
             method=action.method,
             address=self.connection.peer,
         )
+        everyone.heard_from(pair)
         if self in everyone.known:
             return
         self._no_stranger()

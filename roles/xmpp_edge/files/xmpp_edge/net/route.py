@@ -61,6 +61,12 @@ class Routes:
         """Those on which stanzas flow."""
         return [route for route in self.routes.values() if route.up]
 
+    def heard_from(self, pair: Pair) -> None:
+        """The partner has just proven itself to us: no reason to wait any longer before we call it again."""
+        route = self.routes.get(pair)
+        if route is not None:
+            route.forget_failure()
+
     def apply(self, change: Difference) -> None:
         """Touch only the ways that a new Snapshot changes."""
         for pair, route in list(self.routes.items()):
@@ -175,9 +181,13 @@ class Route:
         """Open a new stream under the new settings; what waits, waits for that one."""
         self._cancel()
         self._detach("reset", "The settings for this partner have changed.")
-        self._failure, self._failures, self._retry_at = None, 0, 0.0
+        self.forget_failure()
         if self._queue:
             self._task = self._loop.create_task(self._run())
+
+    def forget_failure(self) -> None:
+        """Let the next stanza try at once."""
+        self._failure, self._failures, self._retry_at = None, 0, 0.0
 
     def describe(self) -> dict[str, Any]:
         """For `xmpp-edge streams`."""
