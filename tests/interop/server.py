@@ -32,7 +32,8 @@ class Server:
         self.process: asyncio.subprocess.Process | None = None
 
     async def launch(self, *command: str, **environment: str) -> None:
-        with (self.directory / "output.log").open("wb") as out:
+        self._launched = command, environment
+        with (self.directory / "output.log").open("ab") as out:
             self.process = await asyncio.create_subprocess_exec(
                 *command,
                 cwd=self.directory,
@@ -42,6 +43,12 @@ class Server:
                 stderr=asyncio.subprocess.STDOUT,
                 start_new_session=True,
             )
+
+    async def start_again(self) -> None:
+        """Start it as before, and wait until users can log in."""
+        command, environment = self._launched
+        await self.launch(*command, **environment)
+        await wait_port(self.c2s, self)
 
     async def stop(self) -> None:
         if self.process is None or self.process.returncode is not None:
