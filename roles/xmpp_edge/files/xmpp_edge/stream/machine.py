@@ -103,7 +103,7 @@ class Machine(ABC):
             parser = self._parser = Parser(self._limits, self._content)
         try:
             for event in parser.feed(data):
-                if type(event) is Stanza:
+                if isinstance(event, Stanza):
                     self._stanza(event, now, actions)
                 else:
                     self._event(event, now, actions)

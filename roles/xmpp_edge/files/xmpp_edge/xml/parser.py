@@ -9,6 +9,7 @@ inner XML is written while expat reads it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -41,6 +42,7 @@ _ERRORS = {
     expat.errors.codes[expat.errors.XML_ERROR_UNKNOWN_ENCODING]: "unsupported-encoding",
     expat.errors.codes[expat.errors.XML_ERROR_INCORRECT_ENCODING]: "unsupported-encoding",
 }
+_NAME = re.compile(rb"<([^\s/>]+)")
 _UTF16 = (b"\xfe\xff", b"\xff\xfe", b"\x00<", b"<\x00")
 
 
@@ -75,6 +77,7 @@ class Parser:
         self._events: list[Event] = []
         self._declared: dict[str, str] = {}
         self._in_stream = False
+        self._root = ""
         self._over = False
         # How far expat has come, in its own count of bytes.
         self._fed = 0
@@ -124,9 +127,18 @@ class Parser:
         return events
 
     def _parse(self, data: bytes) -> None:
-        if not self._fed and data.startswith(_UTF16):
-            raise StreamError("unsupported-encoding", "streams are UTF-8")
-        self._fed += len(data)
+        if self._fed < 2:
+            # expat obeys a byte order mark whatever encoding it is told, so the first two bytes are looked at together.
+            data = b"".join((*self._held, data))
+            self._held.clear()
+            self._fed = len(data)
+            if self._fed < 2:
+                self._held.append(data)
+                return
+            if data.startswith(_UTF16):
+                raise StreamError("unsupported-encoding", "streams are UTF-8")
+        else:
+            self._fed += len(data)
         if self._unread:
             if self._unread > _LONG_TAG and b">" not in data:
                 self._held.append(data)
@@ -193,7 +205,7 @@ class Parser:
         prefixes = "".join(
             f" xmlns{prefix and ':'}{prefix}='{escape_attribute(uri)}'" for prefix, uri in self._declared.items()
         )
-        header = f"<stream{prefixes}>".encode()
+        header = f"<{self._root}{prefixes}>".encode()
         self._expat.Parse(header, False)
         self._fed = len(header)
         self._start_handling()
@@ -216,9 +228,10 @@ class Parser:
         self._elements += 1
         if self._elements > self._most_elements or len(open_tags) > self._deepest:
             raise _too_big(f"more than {self._most_elements} elements or {self._deepest} levels")
-        opening, frame = open_tags[-1][2][name]
+        opening, frame = open_tags[-1][3][name]
         if attrs:
-            frame = (opening + attributes(attrs) + ">", frame[1], frame[2])
+            opening += attributes(attrs)
+            frame = (opening + ">", opening + "/>", frame[2], frame[3])
         self._out.append(frame[0])
         open_tags.append(frame)
 
@@ -227,13 +240,13 @@ class Parser:
         if not open_tags:
             self._finish_other()
             return
-        tag, closing, _unused = open_tags.pop()
+        tag, empty, closing, _inside = open_tags.pop()
         out = self._out
         if not open_tags:
             self._finish_stanza(name)
         elif out[-1] is tag:
             # Nothing came since it was opened. No text can be this very object, for text has no < in it.
-            out[-1] = tag[:-1] + "/>"
+            out[-1] = empty
         else:
             out.append(closing)
 
@@ -274,14 +287,26 @@ class Parser:
             self._grow(name, attrs)
             return
         self._attrs = attrs if _USUAL.issuperset(attrs) else plain_attributes(attrs)
-        self._open_tags.append(("", "", _VOCABULARY.scope(self._content)))
+        self._open_tags.append(("", "", "", _VOCABULARY.scope(self._content)))
 
     def _start_stream(self, name: str, attrs: dict[str, str]) -> None:
         namespace, _unused, local = name.rpartition(SEPARATOR)
+        declared = self._declared
+        size = self._expat.CurrentByteIndex
+        size += sum(len(key) + len(value) for table in (attrs, declared) for key, value in table.items())
+        if size > self._most_bytes:
+            raise StreamError("policy-violation", f"the stream header has more than {self._most_bytes} bytes")
         self._in_stream = True
         self._begin = -1
+        self._root = self._written_name()
         self._expat.StartNamespaceDeclHandler = None
-        self._events.append(StreamStart(local, namespace, plain_attributes(attrs), dict(self._declared)))
+        self._events.append(StreamStart(local, namespace, plain_attributes(attrs), dict(declared)))
+
+    def _written_name(self) -> str:
+        """The name of the element that begins here, with its prefix, which expat has resolved."""
+        context = self._expat.GetInputContext() or b""
+        found = _NAME.match(context)
+        return found[1].decode() if found else "stream:stream"
 
     def _finish_other(self) -> None:
         if not self._trees:

@@ -21,9 +21,9 @@ class Stanza:
     """A message, presence or iq.
 
     ``attrs`` are the attributes as received. A stream machine takes ``from`` and ``to`` out of them and puts them,
-    canonical, in ``from_`` and ``to``. ``payload`` is the canonical inner XML; elements of the content namespace carry no
-    namespace declaration in it, so that it can be written to ``jabber:server`` and ``jabber:component:accept`` alike.
-    ``size`` is the length as received, in bytes.
+    canonical, in ``from_`` and ``to``. ``payload`` is the canonical inner XML. Elements of the content namespace carry
+    no namespace declaration in it, so that it can be written to ``jabber:server`` and ``jabber:component:accept``
+    alike. ``size`` is the length as received, in bytes.
     """
 
     __slots__ = ("attrs", "from_", "kind", "payload", "size", "to")

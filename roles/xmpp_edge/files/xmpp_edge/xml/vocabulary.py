@@ -37,13 +37,13 @@ class Scope(dict[str, tuple[str, "Frame"]]):
         namespace, _unused, local = name.rpartition(SEPARATOR)
         declaration = "" if namespace == self.namespace else f" xmlns='{escape_attribute(namespace)}'"
         opening = f"<{local}{declaration}"
-        self[name] = entry = opening, (f"{opening}>", f"</{local}>", self.vocabulary.scope(namespace))
+        self[name] = entry = opening, (f"{opening}>", f"{opening}/>", f"</{local}>", self.vocabulary.scope(namespace))
         self.vocabulary.count()
         return entry
 
 
-Frame: TypeAlias = tuple[str, str, Scope]
-"""An open element: the tag that opens it, the tag that closes it, the scope of its children."""
+Frame: TypeAlias = tuple[str, str, str, Scope]
+"""An element: the tag that opens it, the same for an empty one, the tag that closes it, the scope of its children."""
 
 
 class Vocabulary:

@@ -1,0 +1,85 @@
+# Copyright (c) 2026, xmpp.federation contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every gate, both ways."""
+
+from __future__ import annotations
+
+import pytest
+from xmpp_edge.gates import decide
+from xmpp_edge.jid import JID
+
+from .support import OURS, STRANGER, THEIRS, Access, Partner, Policy
+
+ROMEO = JID.parse(f"romeo@{OURS}")
+JULIET = JID.parse(f"juliet@{THEIRS}/balcony")
+
+
+def _policy(partner_type: str = "federated", federation: bool = True, **access: bool) -> Policy:
+    return Policy(
+        federation=federation,
+        partners=(Partner(THEIRS, partner_type=partner_type),),
+        access={ROMEO.bare: Access("FedPic", **access)} if access else {},
+    )
+
+
+CASES = [
+    ("open", _policy(), ROMEO, JULIET, 0, ""),
+    ("public and allowed", _policy("public_unverified"), ROMEO, JULIET, 0, ""),
+    ("server to user", _policy(xmpp_access=False), JID.parse(OURS), JULIET, 0, ""),
+    ("federation off", _policy(federation=False), ROMEO, JULIET, 1, "federation_off"),
+    ("stranger", _policy(), ROMEO, JID.parse(f"x@{STRANGER}"), 2, "not_a_partner"),
+    ("subdomain of a partner", _policy(), ROMEO, JID.parse(f"x@sub.{THEIRS}"), 2, "not_a_partner"),
+    ("not our domain", _policy(), JID.parse(f"x@{STRANGER}"), JULIET, 4, "not_our_domain"),
+    ("no federation access", _policy(federation_access=False), ROMEO, JULIET, 5, "no_federation_access"),
+    ("no xmpp access", _policy(xmpp_access=False), ROMEO, JULIET, 5, "no_xmpp_access"),
+    (
+        "no public access",
+        _policy("public_verified", public_cloud_access=False),
+        ROMEO,
+        JULIET,
+        5,
+        "no_public_cloud_access",
+    ),
+    (
+        "no public access, not needed",
+        _policy("federated", public_cloud_access=False),
+        ROMEO,
+        JULIET,
+        0,
+        "",
+    ),
+    (
+        "a policy without any access, towards a stranger: the first shut gate answers",
+        _policy(federation_access=False),
+        ROMEO,
+        JID.parse(STRANGER),
+        2,
+        "not_a_partner",
+    ),
+]
+
+
+@pytest.mark.parametrize("direction", ["in", "out"])
+@pytest.mark.parametrize(("policy", "ours", "theirs", "gate", "reason"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
+def test_gates(policy: Policy, ours: JID, theirs: JID, gate: int, reason: str, direction: str) -> None:
+    if direction == "in":
+        verdict = decide(policy, "in", theirs, ours)
+    else:
+        verdict = decide(policy, "out", ours, theirs)
+    assert (verdict.passed, verdict.gate, verdict.reason) == (not gate, gate, reason)
+    if verdict.passed:
+        assert (verdict.condition, verdict.text) == ("", None)
+    elif direction == "in":
+        # Whatever the reason, a remote user sees what a user who does not exist would answer.
+        assert (verdict.condition, verdict.error_type, verdict.text) == ("service-unavailable", "cancel", None)
+    else:
+        assert verdict.condition in ("not-allowed", "forbidden")
+        assert verdict.text is not None
+        assert f"gate {gate}" in verdict.text
+
+
+def test_the_refused_user_learns_which_policy_it_was() -> None:
+    verdict = decide(_policy(xmpp_access=False), "out", ROMEO, JULIET)
+    assert verdict.text == f"gate 5: the external access policy 'FedPic' of {ROMEO.bare} has no xmpp_access"
+    assert verdict.error_type == "auth"

@@ -1,0 +1,75 @@
+# Copyright (c) 2026, xmpp.federation contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One address, one form."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from xmpp_edge.jid import JID, JIDError
+
+
+@pytest.mark.parametrize(
+    ("text", "full", "bare"),
+    [
+        ("romeo@inside.example", "romeo@inside.example", "romeo@inside.example"),
+        ("inside.example", "inside.example", "inside.example"),
+        ("ROMEO@Inside.Example", "romeo@inside.example", "romeo@inside.example"),
+        ("inside.example.", "inside.example", "inside.example"),
+        ("inside.example/a@b/c", "inside.example/a@b/c", "inside.example"),
+        ("romeo@inside.example/a@b/c", "romeo@inside.example/a@b/c", "romeo@inside.example"),
+        ("ali\u00adce@inside.example", "alice@inside.example", "alice@inside.example"),
+        ("\uff41lice@inside.example", "alice@inside.example", "alice@inside.example"),
+        ("al\u200bice@inside.example", "alice@inside.example", "alice@inside.example"),
+        ("a@xn--bcher-kva.example", "a@bücher.example", "a@bücher.example"),
+        ("a@BÜCHER\u3002example", "a@bücher.example", "a@bücher.example"),
+        ("romeo@inside.example/Ü", "romeo@inside.example/Ü", "romeo@inside.example"),
+        ("a" * 1023 + "@x.example", "a" * 1023 + "@x.example", "a" * 1023 + "@x.example"),
+        ("a@x.example/" + "r" * 1023, "a@x.example/" + "r" * 1023, "a@x.example"),
+    ],
+)
+def test_canonical(text: str, full: str, bare: str) -> None:
+    address = JID.parse(text)
+    assert (address.full, address.bare, str(address)) == (full, bare, full)
+    assert JID.parse(address.full) == address
+    assert hash(JID.parse(address.full)) == hash(address)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "@inside.example",
+        "romeo@",
+        "romeo@inside.example/",
+        "inside.example/",
+        "a@b@c.example",
+        "ro meo@inside.example",
+        "romeo@-.example",
+        "romeo@in_side.example",
+        "romeo@inside..example",
+        "romeo@[::1]",
+        "romeo@192.0.2.1",
+        "romeo@inside.example/\u0085",
+        "a" * 1024 + "@x.example",
+        "a@x.example/" + "r" * 1024,
+        "a@x.example/" + "\U00020000" * 256,
+        "romeo'@inside.example",
+        "a@" + "x." * 200 + "example",
+        "x" * 100_000,
+    ],
+)
+def test_refused(text: str) -> None:
+    with pytest.raises(JIDError):
+        JID.parse(text)
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_an_address_in_one_form_or_refused(text: str) -> None:
+    try:
+        address = JID.parse(text)
+    except JIDError:
+        return
+    assert JID.parse(address.full).full == address.full
