@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import itertools
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -50,10 +51,13 @@ class User:
 
     async def log_in(self) -> None:
         started = asyncio.get_running_loop().create_future()
+
+        def failed(event: str, why: object) -> None:
+            if not started.done():
+                started.set_exception(ConnectionError(f"{self.jid} at {self._host}: {event}: {why}"))
+
         for event in ("failed_auth", "connection_failed", "disconnected"):
-            self._client.add_event_handler(
-                event, lambda why, event=event: started.done() or started.set_exception(ConnectionError(f"{event}: {why}"))
-            )
+            self._client.add_event_handler(event, functools.partial(failed, event))
         self._client.add_event_handler("session_start", lambda _event: started.done() or started.set_result(None))
         self._client.connect(self._host, 5222)
         await asyncio.wait_for(started, 20)

@@ -28,7 +28,10 @@ def why_not() -> str:
         return "the lab makes Debian hosts and networks of its own, and needs root for that"
     if shutil.which("apt-get") is None:
         return "the lab makes its hosts from this machine's own package sources, and needs a Debian for that"
-    trial = "mount -t tmpfs tmpfs /mnt && mkdir /mnt/l /mnt/u /mnt/w && mount -t overlay -o lowerdir=/mnt/l,upperdir=/mnt/u,workdir=/mnt/w overlay /mnt/l"
+    trial = (
+        "mount -t tmpfs tmpfs /mnt && mkdir /mnt/l /mnt/u /mnt/w && "
+        "mount -t overlay -o lowerdir=/mnt/l,upperdir=/mnt/u,workdir=/mnt/w overlay /mnt/l"
+    )
     tried = subprocess.run(
         ["unshare", "--mount", "--pid", "--net", "--uts", "--ipc", "--fork", "sh", "-c", trial],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -39,7 +42,8 @@ def why_not() -> str:
 
 
 @pytest.fixture(scope="session")
-def lab() -> Iterator[Lab]:
+def control_node() -> Iterator[Lab]:
+    """The machine with the playbooks; it is alone with its lab."""
     if reason := why_not():
         pytest.skip(reason)
     LAB_DIR.mkdir(parents=True, exist_ok=True)
@@ -49,18 +53,24 @@ def lab() -> Iterator[Lab]:
         except BlockingIOError:
             pytest.fail(f"another run of the lab holds {lock.name}")
         lab = Lab(LAB_DIR, Path(scratch))
-        lab.destroy()  # what a killed run left
-        try:
-            lab.create()
-            lab.install_collection()
-            lab.take_inventory()
-            yield lab
-        finally:
-            if not os.environ.get("KEEP"):
-                lab.destroy()
+        lab.install_collection()
+        yield lab
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
+def lab(control_node: Lab, request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """Blank hosts, and the servers on them, for the tests of one module."""
+    control_node.destroy()  # what a killed run left
+    try:
+        control_node.create(request.module.INSIDE_SERVER)
+        control_node.take_inventory()
+        yield control_node
+    finally:
+        if not os.environ.get("KEEP"):
+            control_node.destroy()
+
+
+@pytest.fixture(scope="module")
 def rude_partner(lab: Lab) -> Iterator[RudePartner]:
     with RudePartner() as partner:
         yield partner

@@ -102,10 +102,8 @@ class Lab:
 
     def ssh(self, host: str, command: str, timeout: float = 60) -> str:
         """Run a shell command as root and return what it says."""
-        return self.call(
-            "ssh", "-F", self.directory / "ssh/config", "-o", "ConnectTimeout=5", host, f"sudo sh -euc {shlex.quote(command)}",
-            timeout=timeout,
-        ).strip()  # fmt: skip
+        ssh = ["ssh", "-F", str(self.directory / "ssh/config"), "-o", "ConnectTimeout=5", host]
+        return self.call(*ssh, f"sudo sh -euc {shlex.quote(command)}", timeout=timeout).strip()
 
     def main_pid(self, host: str, unit: str) -> int:
         return int(self.ssh(host, f"systemctl show --property=MainPID --value {unit}"))
@@ -124,15 +122,11 @@ class Lab:
 
     def take_inventory(self) -> None:
         """A fresh copy of the inventory, with the secrets that the administrator keeps beside it."""
-        wheelhouse = self.inventory / "wheelhouse.tar"
-        kept = wheelhouse.read_bytes() if wheelhouse.exists() else None
         shutil.rmtree(self.inventory, ignore_errors=True)
         shutil.copytree(HERE / "inventory", self.inventory)
         (self.inventory / "secrets").mkdir(mode=0o700)
         (self.inventory / "secrets/inside").write_text("between edge and inside\n")
         shutil.copy(self.directory / "edge-update.key", self.inventory / "secrets/edge-update.key")
-        if kept is not None:
-            wheelhouse.write_bytes(kept)
 
     def edit(self, group: str, change: Callable[[dict[str, Any]], None]) -> None:
         """Change the variables of a group, as an administrator does in an editor."""
@@ -153,8 +147,10 @@ class Lab:
         )  # fmt: skip
         seconds = time.monotonic() - start
         lines = events.read_text().splitlines() if events.exists() else []
-        run = Run(shlex.join(command), done.returncode, done.stdout, seconds, [Event(**json.loads(line)) for line in lines])
-        print(f"  {Path(str(playbook)).name} {' '.join(options)}: {seconds:.0f} s, {len(run.changes)} changed", flush=True)
+        noted = [Event(**json.loads(line)) for line in lines]
+        run = Run(shlex.join(command), done.returncode, done.stdout, seconds, noted)
+        name = shlex.join([Path(str(playbook)).name, *options])
+        print(f"  {name}: {seconds:.0f} s, {len(run.changes)} changed", flush=True)
         return run
 
     def site(self, *options: str) -> Run:

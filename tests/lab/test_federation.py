@@ -21,6 +21,7 @@ from .clients import Answer, User, logged_in, message
 from .control_node import ADDRESSES, EDGE, HERE, INSIDE, PARTNER, Lab, Run
 from .rude import RudePartner
 
+INSIDE_SERVER = "prosody"
 ALICE, BOB = "alice@inside.example", "bob@inside.example"
 ROMEO, JULIET, MALLORY = "romeo@gmail.example", "juliet@yahoo.example", "mallory@stranger.example"
 GMAIL_LIKE = {"tls": "not_supported", "sasl": "not_supported", "dialback": True, "keepalive": False}
