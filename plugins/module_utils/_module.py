@@ -54,13 +54,20 @@ class RecordModule(AnsibleModule):
 
     def __init__(self, argument_spec: dict[str, dict[str, Any]]) -> None:
         self._accepted = False
+        self._given: dict[str, Any] = {}
         super().__init__(argument_spec=argument_spec, supports_check_mode=True)
         self._accepted = True
+
+    def _load_params(self) -> None:
+        super()._load_params()
+        # What is left of a list after Ansible has looked at it lacks the entries that do not fit.
+        self._given = dict(self.params)
 
     def fail_json(self, msg: str, **kwargs: Any) -> None:
         if not self._accepted:
             # Ansible reports the first misfit only, and in a list not which entry it is in.
-            problems = list(_misfits(self.argument_spec, self.params))
+            given = {name: value for name, value in self._given.items() if not name.startswith("_ansible_")}
+            problems = list(_misfits(self.argument_spec, given))
             if problems:
                 msg, kwargs = told(problems), {**kwargs, "problems": [one.as_dict() for one in problems]}
         super().fail_json(msg, **kwargs)

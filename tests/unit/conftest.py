@@ -63,21 +63,21 @@ Call = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
-def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Call:
+def call(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Call:
     """Run a module's real ``main()`` and return what it reports: ``call("xmpp_partner", check=True, domain=...)``."""
     from ansible.module_utils import basic
     from ansible.module_utils.testing import patch_module_args
 
-    def run(name: str, check: bool = False, **options: Any) -> dict[str, Any]:
+    def run(name: str, /, check: bool = False, **options: Any) -> dict[str, Any]:
         module = importlib.import_module(f"{PACKAGE}.plugins.modules.{name}")
         arguments = {**options, "_ansible_check_mode": check, "_ansible_diff": True, "_ansible_module_name": name}
         # Whether warnings travel in the result depends on who has loaded ansible-core before; hear them at the source.
         warnings: list[str] = []
         monkeypatch.setattr(basic.AnsibleModule, "warn", lambda _self, text, **_more: warnings.append(text))
-        capsys.readouterr()
+        capfd.readouterr()
         with patch_module_args(arguments), pytest.raises(SystemExit):
             module.main()
-        result = json.loads(capsys.readouterr().out)
+        result = json.loads(capfd.readouterr().out)
         assert isinstance(result, dict)
         result.pop("invocation", None)
         return {**result, "warnings": warnings}
@@ -92,7 +92,7 @@ def lawful(call: Call) -> Call:
     What check mode tells is what the run then does, and the same again changes nothing.
     """
 
-    def run(name: str, **options: Any) -> dict[str, Any]:
+    def run(name: str, /, **options: Any) -> dict[str, Any]:
         told = call(name, check=True, **options)
         done = call(name, **options)
         assert told == done
