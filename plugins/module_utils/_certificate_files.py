@@ -1,0 +1,366 @@
+# Copyright (c) 2026, xmpp.federation contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Keys and certificates on disk.
+
+    certificates/external -> external.2     the generation with the current request
+    certificates/external.1/                key.pem csr.pem cert.pem chain.pem about.json
+    certificates/external.2/                key.pem csr.pem about.json   (its certificate is still awaited)
+    assigned/external -> ../certificates/external.1
+    assigned/external.previous -> ...       what was assigned before
+
+A generation appears whole, by one rename. Its chain is written before its certificate, and what is assigned changes by
+one rename, so nobody ever finds a key beside a certificate of another key.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import stat
+from datetime import datetime
+from typing import Any, Callable, Iterator, Mapping, NamedTuple, Sequence
+
+from . import _certificate_crypto as crypto
+from . import _store as store
+from ._certificate_facts import Generation, KeyFacts, Request
+from ._certificate_plan import (
+    ISSUED_DAYS,
+    Assign,
+    CopyKey,
+    Current,
+    Import,
+    Issue,
+    MakeKey,
+    Point,
+    Remove,
+    Rename,
+    Step,
+    WriteRequest,
+    number_of,
+)
+from ._plan import Change
+from ._records.errors import Problem, RecordError
+
+SCHEMA = 1
+KEY, REQUEST, CERTIFICATE, CHAIN, ABOUT = "key.pem", "csr.pem", "cert.pem", "chain.pem", "about.json"
+NAMES = (KEY, REQUEST, CERTIFICATE, CHAIN, ABOUT)
+PREVIOUS = ".previous"
+
+
+class Material(NamedTuple):
+    """What the steps need that a plan does not hold: certificates that were given, and who issues."""
+
+    given: Sequence[Any]
+    authority: crypto.Authority | None
+    issuer_chain: Sequence[Any]
+    now: datetime
+
+
+class Files:
+    def __init__(self, config_dir: str) -> None:
+        self.config_dir = config_dir
+        self.certificates = os.path.join(config_dir, "certificates")
+        self.assigned = os.path.join(config_dir, "assigned")
+        self._do: dict[type, Callable[[str, Any, Material], None]] = {
+            MakeKey: self._make_key,
+            CopyKey: self._copy_key,
+            WriteRequest: self._write_request,
+            Rename: self._rename,
+            Import: self._import,
+            Issue: self._issue,
+            Point: self._point,
+            Assign: self._assign,
+            Remove: self._remove,
+        }
+
+    def home(self, id: str, number: int) -> str:
+        return os.path.join(self.certificates, f"{id}.{number}")
+
+    def path(self, id: str, number: int, name: str) -> str:
+        return os.path.join(self.home(id, number), name)
+
+    # Reading
+
+    def read(self, id: str, place: str, usable: bool = True) -> Current:
+        """What there is. Where it only has to go away it need not be `usable`."""
+        numbers = [number_of(id, name) for name in _listed(self.certificates)]
+        generations = {
+            number: self._generation(id, number, place) if usable else self._unread(number)
+            for number in numbers
+            if number is not None and os.path.isdir(self.home(id, number))
+        }
+        links = {name: os.path.basename(target) for name, target in _links(self.assigned)}
+        previous = {name[: -len(PREVIOUS)]: target for name, target in links.items() if name.endswith(PREVIOUS)}
+        assigned = {name: target for name, target in links.items() if not name.endswith(PREVIOUS)}
+        link = os.path.join(self.certificates, id)
+        if os.path.lexists(link) and not os.path.islink(link):
+            raise RecordError([Problem(place, "id", f"{link} is not a link", "move it away, or choose another id")])
+        pointed = number_of(id, os.readlink(link)) if os.path.islink(link) else None
+        return Current(generations, pointed, assigned, previous)
+
+    def _unread(self, number: int) -> Generation:
+        return Generation(number, KeyFacts("unknown", 0, ""), None, None, (), "", True)
+
+    def _generation(self, id: str, number: int, place: str) -> Generation:
+        try:
+            key = crypto.key_facts(crypto.load_key(_bytes(self.path(id, number, KEY)) or b""))
+        except ValueError as exc:
+            path = self.path(id, number, KEY)
+            remedy = "put the key back from a copy, or move its directory away, and a new one is made"
+            raise RecordError([Problem(place, "id", f"{path} cannot be used: {exc}", remedy)]) from None
+        about = self._about(id, number, place)
+        request = _bytes(self.path(id, number, REQUEST))
+        certificate = self.certificate(id, number)
+        return Generation(
+            number=number,
+            key=key,
+            request=crypto.request_facts(request) if request else None,
+            certificate=crypto.certificate_facts(certificate) if certificate else None,
+            chain=self._chain(id, number),
+            friendly_name=about["friendly_name"],
+            exportable=about["exportable"],
+        )
+
+    def _chain(self, id: str, number: int) -> tuple[str, ...]:
+        text = (_bytes(self.path(id, number, CHAIN)) or b"").decode(errors="replace")
+        try:
+            return tuple(map(crypto.fingerprint, crypto.load_certificates(text))) if text else ()
+        except ValueError:
+            return ("unreadable",)
+
+    def certificate(self, id: str, number: int) -> Any:
+        """The certificate of a generation, or None; one that cannot be read or is not the key's counts as none."""
+        found = _bytes(self.path(id, number, CERTIFICATE))
+        key = _bytes(self.path(id, number, KEY))
+        if found is None or key is None:
+            return None
+        try:
+            certificate = crypto.load_certificates(found.decode())[0]
+        except ValueError:
+            return None
+        own = crypto.public_digest(crypto.load_key(key).public_key())
+        return certificate if crypto.public_digest(certificate.public_key()) == own else None
+
+    def request_pem(self, id: str, number: int) -> str | None:
+        found = _bytes(self.path(id, number, REQUEST))
+        return None if found is None else found.decode()
+
+    def _about(self, id: str, number: int, place: str) -> dict[str, Any]:
+        path = self.path(id, number, ABOUT)
+        default = {"schema": SCHEMA, "friendly_name": "", "exportable": True, "host": None}
+        text = _bytes(path)
+        try:
+            about = {**default, **json.loads(text)} if text else default
+        except (ValueError, TypeError):
+            about = default
+        if about["schema"] != SCHEMA:
+            message = f"{path} was written by a newer version of this collection"
+            raise RecordError([Problem(place, "id", message, "use that version")])
+        if not about["exportable"] and about["host"] != this_host():
+            message = f"the key in {os.path.dirname(path)} is not exportable and comes from another host"
+            remedy = "move the directory away, and a key of this host's own is made"
+            raise RecordError([Problem(place, "exportable", message, remedy)])
+        return about
+
+    def drift(self, id: str, numbers: Sequence[int]) -> list[Change]:
+        """Modes and owners that are not as they were made: a key that too many can read, or that the proxy cannot."""
+        changes = []
+        for number in sorted(numbers):
+            home = self.home(id, number)
+            names = sorted(set(NAMES).intersection(_listed(home)))
+            for path in [home, *(os.path.join(home, name) for name in names)]:
+                found, wanted = _attributes(path)
+                if found != wanted:
+                    changes.append(Change(f"file {path}", found, wanted))
+        return changes
+
+    # Writing
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        with store._lock(self.config_dir):
+            yield
+
+    def apply(self, id: str, steps: Sequence[Step], material: Material) -> None:
+        for directory in (self.certificates, self.assigned):
+            _make_directory(directory)
+        self._sweep()
+        for step in steps:
+            self._do[type(step)](id, step, material)
+
+    def repair(self, change: Change) -> None:
+        _set_attributes(change.subject.partition(" ")[2])
+
+    def _sweep(self) -> None:
+        """Take away what a run that broke off left behind; under the lock nobody else is writing."""
+        for directory in (self.certificates, self.assigned):
+            for name in _listed(directory):
+                if name.startswith(".") and name.endswith(".tmp"):
+                    _take_away(os.path.join(directory, name))
+
+    def _make_key(self, id: str, step: MakeKey, _material: Material) -> None:
+        key = crypto.make_key(step.request)
+        contents = {
+            KEY: crypto.key_pem(key),
+            REQUEST: crypto.make_request(key, step.request),
+            ABOUT: _about_json(step.request),
+        }
+        self._appear(self.home(id, step.number), contents)
+
+    def _copy_key(self, id: str, step: CopyKey, _material: Material) -> None:
+        contents = {name: _bytes(self.path(id, step.source, name)) for name in (KEY, REQUEST, ABOUT)}
+        self._appear(self.home(id, step.number), {name: text for name, text in contents.items() if text is not None})
+
+    def _write_request(self, id: str, step: WriteRequest, _material: Material) -> None:
+        key = crypto.load_key(_bytes(self.path(id, step.number, KEY)) or b"")
+        self._write(id, step.number, REQUEST, crypto.make_request(key, step.request))
+        self._write(id, step.number, ABOUT, _about_json(step.request))
+
+    def _rename(self, id: str, step: Rename, _material: Material) -> None:
+        self._write(id, step.number, ABOUT, _about_json(step.request))
+
+    def _import(self, id: str, step: Import, material: Material) -> None:
+        self._certify(id, step.number, material.given[0], material.given[1:])
+
+    def _issue(self, id: str, step: Issue, material: Material) -> None:
+        key = crypto.load_key(_bytes(self.path(id, step.number, KEY)) or b"")
+        issued = crypto.issue(key, step.request, material.authority, material.now, ISSUED_DAYS)
+        self._certify(id, step.number, issued, material.issuer_chain)
+
+    def _certify(self, id: str, number: int, certificate: Any, chain: Sequence[Any]) -> None:
+        """The chain first: what makes a generation complete is its certificate."""
+        self._write(id, number, CHAIN, crypto.certificates_pem(chain))
+        self._write(id, number, CERTIFICATE, crypto.certificates_pem([certificate]))
+
+    def _point(self, id: str, step: Point, _material: Material) -> None:
+        _link(os.path.join(self.certificates, id), f"{id}.{step.number}")
+
+    def _assign(self, id: str, step: Assign, _material: Material) -> None:
+        link = os.path.join(self.assigned, step.usage)
+        target = os.path.join("..", "certificates", f"{id}.{step.number}")
+        if os.path.islink(link) and os.path.exists(link) and os.readlink(link) != target:
+            _link(link + PREVIOUS, os.readlink(link))
+        _link(link, target)
+
+    def _remove(self, id: str, _step: Remove, _material: Material) -> None:
+        for name, target in _links(self.assigned):
+            if number_of(id, os.path.basename(target)) is not None:
+                os.unlink(os.path.join(self.assigned, name))
+        for name in _listed(self.certificates):
+            if name == id or number_of(id, name) is not None:
+                path = os.path.join(self.certificates, name)
+                aside = os.path.join(self.certificates, _temporary())
+                os.rename(path, aside)
+                _take_away(aside)
+
+    def _write(self, id: str, number: int, name: str, content: bytes) -> None:
+        store.write_file(self.path(id, number, name), content, store.FILE_MODE)
+
+    def _appear(self, home: str, contents: Mapping[str, bytes]) -> None:
+        aside = os.path.join(self.certificates, _temporary())
+        os.mkdir(aside, 0o700)
+        _set_attributes(aside, 0o700)
+        for name, content in contents.items():
+            store.write_file(os.path.join(aside, name), content, store.FILE_MODE)
+        _set_attributes(aside)
+        os.rename(aside, home)
+        store._sync_directory(self.certificates)
+
+
+def this_host() -> str | None:
+    """A fingerprint of the host's identity; the identity itself is not to be spread (machine-id(5))."""
+    text = _bytes("/etc/machine-id")
+    return hashlib.sha256(b"xmpp-edge " + text.strip()).hexdigest()[:32] if text else None
+
+
+def _about_json(request: Request) -> bytes:
+    about = {
+        "schema": SCHEMA,
+        "friendly_name": request.friendly_name,
+        "exportable": request.exportable,
+        "host": None if request.exportable else this_host(),
+    }
+    return (json.dumps(about, sort_keys=True, indent=2) + "\n").encode()
+
+
+def _bytes(path: str) -> bytes | None:
+    try:
+        with open(path, "rb") as stream:
+            return stream.read()
+    except FileNotFoundError:
+        return None
+
+
+def _listed(directory: str) -> list[str]:
+    try:
+        return sorted(os.listdir(directory))
+    except FileNotFoundError:
+        return []
+
+
+def _links(directory: str) -> list[tuple[str, str]]:
+    paths = [(name, os.path.join(directory, name)) for name in _listed(directory)]
+    return [(name, os.readlink(path)) for name, path in paths if os.path.islink(path)]
+
+
+def _temporary() -> str:
+    return f".{secrets.token_hex(8)}.tmp"
+
+
+def _take_away(path: str) -> None:
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    else:
+        os.unlink(path)
+
+
+def _link(path: str, target: str) -> None:
+    aside = os.path.join(os.path.dirname(path), _temporary())
+    os.symlink(target, aside)
+    os.rename(aside, path)
+    store._sync_directory(os.path.dirname(path))
+
+
+def _make_directory(path: str) -> None:
+    if not os.path.isdir(path):
+        os.mkdir(path, 0o700)
+        _set_attributes(path)
+
+
+def _wanted(path: str, mode: int | None = None) -> tuple[int, int, int]:
+    """Mode, owner and group: those of the directory above, as far as they can be given and are passed on."""
+    status, above = os.lstat(path), os.stat(os.path.dirname(path))
+    inherits = bool(above.st_mode & stat.S_ISGID)
+    if mode is None:
+        mode = store.DIRECTORY_MODE if stat.S_ISDIR(status.st_mode) else store.FILE_MODE
+    if inherits and stat.S_ISDIR(status.st_mode):
+        mode |= stat.S_ISGID
+    owner = above.st_uid if os.geteuid() == 0 else status.st_uid
+    return mode, owner, above.st_gid if inherits else status.st_gid
+
+
+def _attributes(path: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    status = os.lstat(path)
+    found = (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
+    return _shown(found), _shown(_wanted(path))
+
+
+def _shown(attributes: tuple[int, int, int]) -> dict[str, Any]:
+    mode, owner, group = attributes
+    return {"mode": f"{mode:04o}", "owner": store._user(owner), "group": store._group(group)}
+
+
+def _set_attributes(path: str, mode: int | None = None) -> None:
+    mode, owner, group = _wanted(path, mode)
+    # Only root, or a member of the group, may do this; a file of the caller's own group still serves the caller.
+    with contextlib.suppress(PermissionError):
+        os.chown(path, owner, group)
+    os.chmod(path, mode)

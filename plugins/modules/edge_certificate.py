@@ -1,0 +1,439 @@
+#!/usr/bin/python
+# Copyright (c) 2026, xmpp.federation contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: edge_certificate
+short_description: Request, import and assign the certificate of an XMPP edge
+version_added: 0.1.0
+author: xmpp.federation contributors (@xmpp-federation)
+description:
+  - Does what a certificate wizard does, as one desired state. It makes a key and a request, takes the answer of the certificate authority,
+    checks it, and assigns it to the edge.
+  - Each key has a directory of its own, a generation C(certificates/<id>.<number>), with its request and its certificate. A key is never
+    replaced. A request that needs another key makes another generation, and what is in use stays in use until the new key has its
+    certificate.
+  - The link C(certificates/<id>) names the generation with the current request, the link C(assigned/<usage>) the one that the edge uses.
+    Assigning is one rename of that link, and C(assigned/<usage>.previous) keeps what was assigned before.
+  - Options that are left out keep what the current request says.
+  - The service is not told. What uses this module has to reload it when RV(ignore:changed) is true.
+options:
+  id:
+    description:
+      - Name of the certificate below C(<config_dir>/certificates), made of letters, digits, C(-) and C(_).
+      - Where this is left out, it is the O(usage).
+    type: str
+  usage:
+    description:
+      - What the certificate is assigned to. V(external) is the side of the edge that partners see.
+      - Where this is left out, it is V(external).
+    type: str
+    choices: [external]
+  friendly_name:
+    description: A name for people. It is kept beside the key, and is not part of the request.
+    type: str
+  key_type:
+    description:
+      - Type of the key.
+      - A new request has V(rsa).
+      - Another type makes a new key, and needs a new certificate.
+    type: str
+    choices: [rsa, ec_p256, ec_p384, ec_p521]
+  key_size:
+    description:
+      - Length of an RSA key in bits, at least 2048.
+      - A new request has 2048. The other types have the length in their names.
+      - Another length makes a new key, and needs a new certificate.
+    type: int
+  exportable:
+    description:
+      - Whether the key may be used on other hosts, for instance on several edges behind one name.
+      - A key that is not exportable is bound to the host that it was made on. This module refuses to work with it anywhere else.
+      - A new request has V(true). The mark cannot be changed afterwards, so a change makes a new key.
+    type: bool
+  common_name:
+    description:
+      - Common name of the subject. It is added to the subject alternative names, because nobody looks for it anywhere else.
+      - A new request has the first of O(xmpp_domains), O(sip_domains) or O(extra_sans).
+    type: str
+  organization:
+    description: Organization in the subject. Empty takes it out.
+    type: str
+  organizational_unit:
+    description: Organizational unit in the subject. Empty takes it out.
+    type: str
+  country:
+    description: Country in the subject, as two letters. Empty takes it out.
+    type: str
+  state_or_province:
+    description: State or province in the subject. Empty takes it out.
+    type: str
+  city:
+    description: City in the subject. Empty takes it out.
+    type: str
+  sip_domains:
+    description: Domains for which C(sip.<domain>) is added to the subject alternative names.
+    type: list
+    elements: str
+  xmpp_domains:
+    description:
+      - Domains of our users. Each is added to the subject alternative names as DNS name, as SRVName C(_xmpp-server.<domain>) and as
+        xmppAddr.
+      - A certificate is refused unless it covers all of them.
+    type: list
+    elements: str
+  extra_sans:
+    description: Further host names and IP addresses for the subject alternative names. A name may begin with C(*.).
+    type: list
+    elements: str
+  digest:
+    description:
+      - Digest of the signature of the request, and of a certificate that is issued here.
+      - A new request has V(sha256).
+    type: str
+    choices: [sha256, sha384, sha512]
+  certificate:
+    description:
+      - The certificate that the authority has made of the request, in PEM. Certificates that follow are taken as its chain.
+      - Either the text itself, or a file on the managed host.
+      - It must belong to one of the keys of this certificate, cover every XMPP domain, be valid now, and be meant for servers.
+      - Where there is no such file yet, the task makes the request and ends well, with RV(certificates[].pending) true.
+    type: str
+  chain:
+    description: Certificates between O(certificate) and the root, in PEM, as text or as a file on the managed host. Their order is put right.
+    type: str
+  issue:
+    description:
+      - How to get a certificate without asking anybody, for laboratories and closed networks.
+      - With V(self_signed), the key signs its own certificate. With V(own_ca), O(ca_cert) and O(ca_key) do.
+      - The certificate is good for servers and clients and for 365 days. A new one, with a new key, is made when it has expired or
+        when anything that it says is to change.
+      - Where this is left out, it is V(none).
+    type: str
+    choices: [none, self_signed, own_ca]
+  ca_cert:
+    description:
+      - Certificate of the CA, in PEM, as text or as a file on the managed host.
+      - Certificates of higher CAs may follow. All but self-signed ones go into the chain.
+    type: str
+  ca_key:
+    description: Key of the CA (RSA or elliptic curve), in PEM, as text or as a file on the managed host.
+    type: str
+  ca_key_passphrase:
+    description: Passphrase of O(ca_key).
+    type: str
+  state:
+    description:
+      - How far to go. V(requested) makes key and request, V(imported) also takes the certificate, V(assigned) also puts it to use.
+      - V(imported) and V(assigned) go as far as they can. Without a certificate they make the request and report that it is pending.
+      - V(absent) takes it out of use and removes all keys, requests and certificates of this O(id).
+      - Where this is left out, it is V(assigned).
+    type: str
+    choices: [requested, imported, assigned, absent]
+  certificates:
+    description:
+      - Several certificates in one go.
+      - An entry has the options that a single certificate has on the top level. Use one or the other.
+    type: list
+    elements: dict
+    suboptions:
+      id:
+        description: See O(id).
+        type: str
+      usage:
+        description: See O(usage).
+        type: str
+        choices: [external]
+      friendly_name:
+        description: See O(friendly_name).
+        type: str
+      key_type:
+        description: See O(key_type).
+        type: str
+        choices: [rsa, ec_p256, ec_p384, ec_p521]
+      key_size:
+        description: See O(key_size).
+        type: int
+      exportable:
+        description: See O(exportable).
+        type: bool
+      common_name:
+        description: See O(common_name).
+        type: str
+      organization:
+        description: See O(organization).
+        type: str
+      organizational_unit:
+        description: See O(organizational_unit).
+        type: str
+      country:
+        description: See O(country).
+        type: str
+      state_or_province:
+        description: See O(state_or_province).
+        type: str
+      city:
+        description: See O(city).
+        type: str
+      sip_domains:
+        description: See O(sip_domains).
+        type: list
+        elements: str
+      xmpp_domains:
+        description: See O(xmpp_domains).
+        type: list
+        elements: str
+      extra_sans:
+        description: See O(extra_sans).
+        type: list
+        elements: str
+      digest:
+        description: See O(digest).
+        type: str
+        choices: [sha256, sha384, sha512]
+      certificate:
+        description: See O(certificate).
+        type: str
+      chain:
+        description: See O(chain).
+        type: str
+      issue:
+        description: See O(issue).
+        type: str
+        choices: [none, self_signed, own_ca]
+      ca_cert:
+        description: See O(ca_cert).
+        type: str
+      ca_key:
+        description: See O(ca_key).
+        type: str
+      ca_key_passphrase:
+        description: See O(ca_key_passphrase).
+        type: str
+      state:
+        description: See O(state).
+        type: str
+        choices: [requested, imported, assigned, absent]
+extends_documentation_fragment:
+  - xmpp.federation._edge
+  - xmpp.federation._attributes
+  - xmpp.federation._attributes.actiongroup_edge
+attributes:
+  check_mode:
+    support: full
+    details:
+      - What cannot be known before a key or certificate is made, such as its fingerprint, is V(null) in check mode.
+  diff_mode:
+    support: full
+    details:
+      - Shows subject, names, type and size of the key, digest, and what is known of the certificate. Never the key.
+  idempotent:
+    support: full
+  platform:
+    platforms: posix
+requirements:
+  - cryptography 36 or later on the managed host. The environment of the installed proxy has it and is used where it is found.
+seealso:
+  - module: community.crypto.openssl_csr
+  - module: community.crypto.x509_certificate
+"""
+
+EXAMPLES = r"""
+- name: Make key and request
+  xmpp.federation.edge_certificate:
+    state: requested
+    friendly_name: Edge 2026
+    common_name: edge.example.org
+    organization: Example
+    country: DE
+    sip_domains: [example.org]
+    xmpp_domains: [example.org, example.net]
+  register: edge_request
+
+- name: Keep the request on the control node, for the public CA
+  ansible.builtin.copy:
+    content: "{{ edge_request.certificates[0].csr }}"
+    dest: edge.csr
+    mode: "0644"
+  delegate_to: localhost
+  become: false
+  when: not ansible_check_mode
+
+- name: Import and assign the answer of the CA, once it is there
+  xmpp.federation.edge_certificate:
+    xmpp_domains: [example.org, example.net]
+    certificate: /root/edge-fullchain.pem
+
+- name: Issue a certificate from the laboratory's own CA
+  xmpp.federation.edge_certificate:
+    xmpp_domains: [a.example, b.example]
+    key_type: ec_p256
+    issue: own_ca
+    ca_cert: "{{ lookup('ansible.builtin.file', 'lab-ca.pem') }}"
+    ca_key: "{{ vault_lab_ca_key }}"
+
+- name: See what a longer key would do to the current certificate
+  xmpp.federation.edge_certificate:
+    key_size: 4096
+    state: requested
+  check_mode: true
+  diff: true
+
+- name: Take the certificate out of use and remove it
+  xmpp.federation.edge_certificate:
+    id: external
+    state: absent
+"""
+
+RETURN = r"""
+certificates:
+  description: One entry for each certificate that was asked for, in the same order. It is a list for a single certificate too.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    id:
+      description: Name of the certificate.
+      type: str
+      sample: external
+    usage:
+      description: What it is for.
+      type: str
+      sample: external
+    state:
+      description: How far it was to go.
+      type: str
+      sample: assigned
+    stage:
+      description: How far it got.
+      type: str
+      sample: requested
+    pending:
+      description: Whether the current request still waits for its certificate. An older certificate may be in use meanwhile.
+      type: bool
+      sample: true
+    next_step:
+      description: What has to be done where it is pending, else V(null).
+      type: str
+      sample: Have /etc/xmpp-edge/certificates/external/csr.pem signed, and give the answer as `certificate`.
+    changed:
+      description: Whether this certificate was changed.
+      type: bool
+      sample: true
+    friendly_name:
+      description: The name for people.
+      type: str
+      sample: Edge 2026
+    key_type:
+      description: Type of the key of the current request.
+      type: str
+      sample: rsa
+    key_size:
+      description: Size of that key in bits.
+      type: int
+      sample: 2048
+    exportable:
+      description: Whether that key may be used on other hosts.
+      type: bool
+      sample: true
+    subject:
+      description: Subject of the current request, by options.
+      type: dict
+      sample: {"common_name": "edge.example.org"}
+    names:
+      description: Subject alternative names of the current request, with domains in A-labels.
+      type: list
+      elements: str
+      sample: ["DNS:example.org", "SRVName:_xmpp-server.example.org", "xmppAddr:example.org"]
+    digest:
+      description: Digest of the current request.
+      type: str
+      sample: sha256
+    csr_path:
+      description: Where the current request is.
+      type: str
+      sample: /etc/xmpp-edge/certificates/external/csr.pem
+    csr:
+      description: The current request in PEM, or V(null) where check mode only foresees it.
+      type: str
+      sample: "-----BEGIN CERTIFICATE REQUEST-----..."
+    key_path:
+      description: Where the key of the certificate is, or that of the request where there is no certificate.
+      type: str
+      sample: /etc/xmpp-edge/certificates/external.1/key.pem
+    certificate_path:
+      description: Where the certificate in hand is, or V(null).
+      type: str
+      sample: /etc/xmpp-edge/certificates/external.1/cert.pem
+    chain_path:
+      description: Where its chain is, or V(null).
+      type: str
+      sample: /etc/xmpp-edge/certificates/external.1/chain.pem
+    fingerprint:
+      description: SHA-256 fingerprint of the certificate in hand, or V(null).
+      type: str
+      sample: 4c2ab1...
+    issuer:
+      description: Issuer of the certificate in hand, or V(null).
+      type: str
+      sample: CN=Example CA
+    serial:
+      description: Serial number of the certificate in hand in hexadecimal, or V(null).
+      type: str
+      sample: 1f00a3
+    not_before:
+      description: Since when the certificate in hand is valid, or V(null).
+      type: str
+      sample: "2026-11-22T12:00:00Z"
+    not_after:
+      description: Until when the certificate in hand is valid, or V(null).
+      type: str
+      sample: "2027-11-22T12:00:00Z"
+    previous:
+      description: The generation that was assigned before, or V(null).
+      type: str
+      sample: external.1
+problems:
+  description: What is wrong with the options or the certificates, all of it.
+  returned: when the options are refused
+  type: list
+  elements: dict
+  contains:
+    where:
+      description: The entry, empty for an option on the top level.
+      type: str
+      sample: certificates[1]
+    key:
+      description: The option.
+      type: str
+      sample: certificate
+    message:
+      description: What is wrong.
+      type: str
+      sample: it does not cover the XMPP domain example.net
+    remedy:
+      description: How to put it right.
+      type: str
+      sample: have the current request signed; it names the domain
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils._certificate_options import OPTIONS, RULES
+from ..module_utils._respawn import require
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=OPTIONS, supports_check_mode=True, **RULES)
+    require(module, "cryptography.x509", "cryptography", module.params["config_dir"])
+    # Only now the library is known to be there.
+    from ..module_utils._certificate_module import run
+
+    run(module)
+
+
+if __name__ == "__main__":
+    main()
