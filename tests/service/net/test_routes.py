@@ -79,7 +79,7 @@ def test_who_cannot_be_reached_costs_one_attempt_and_every_sender_is_told_in_ord
 @pytest.mark.parametrize(
     ("records", "expected"),
     [
-        ([f"_xmpp-server._tcp 60 IN SRV 0 0 5269 ."], ("cancel", "remote-server-not-found")),
+        (["_xmpp-server._tcp 60 IN SRV 0 0 5269 ."], ("cancel", "remote-server-not-found")),
         (["xmpp 60 IN A 127.0.0.1"], ("cancel", "remote-server-not-found")),
         (["_xmpp-server._tcp 60 IN SRV 0 0 1 xmpp", "xmpp 60 IN A 127.0.0.1"], ("wait", "remote-server-timeout")),
     ],

@@ -78,7 +78,8 @@ class Link:
         now = self._loop.time()
         actions = machine.send(stanza, now)
         bounds = self.current.bounds
-        if sum(len(action.data) for action in actions if isinstance(action, Send)) > bounds.inside_stanza:
+        data = b"".join([action.data for action in actions if type(action) is Send])
+        if len(data) > bounds.inside_stanza:
             # Not handed on, so as if it had never been written.
             return "policy-violation"
         if connection.paused:
@@ -87,7 +88,7 @@ class Link:
             if source is not None:
                 source.hold(self)
                 self._held.add(source)
-        connection.send(actions)
+        connection.write(data)
         self._ledger.note(connection, stanza, now)
         self.sent += 1
         return None
