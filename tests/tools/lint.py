@@ -38,6 +38,8 @@ class Place:
     def __init__(self, base: Path) -> None:
         self.base = base
         self.root = base / "checkout"
+        # What the user has installed elsewhere must not matter.
+        self.user_home = bootstrap_pip.provide(tree.ROOT / "tests/output/home")
         self._home: Path | None = None
         self._tarball: Path | None = None
 
@@ -57,6 +59,7 @@ class Place:
         """Run a tool in the copy; its output, or Failed with it."""
         settings = {
             **os.environ,
+            "HOME": str(self.user_home),
             "ANSIBLE_COLLECTIONS_PATH": str(self.root),
             "ANSIBLE_LOCALHOST_WARNING": "false",
             "NO_COLOR": "1",
@@ -114,10 +117,9 @@ def sanity(place: Place) -> None:
     ignored = list((place.home / "tests/sanity").glob("ignore*"))
     if ignored:
         raise Failed(f"Findings are mended, not ignored: {', '.join(item.name for item in ignored)}")
-    home = bootstrap_pip.provide(tree.ROOT / "tests/output/home")
     command = ["ansible-test", "sanity", "--python", PYTHON, "--color", "no", "--requirements"]
     try:
-        place.run(*command, HOME=str(home))
+        place.run(*command)
     except Failed as failure:
         # Most of what it prints is about the packages that it installs.
         said = [line for line in str(failure).splitlines() if line.startswith(("ERROR", "FATAL"))]
