@@ -61,12 +61,11 @@ CASES = [
 
 
 @pytest.mark.parametrize("direction", ["in", "out"])
-@pytest.mark.parametrize(("policy", "ours", "theirs", "gate", "reason"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
+@pytest.mark.parametrize(
+    ("policy", "ours", "theirs", "gate", "reason"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
+)
 def test_gates(policy: Policy, ours: JID, theirs: JID, gate: int, reason: str, direction: str) -> None:
-    if direction == "in":
-        verdict = decide(policy, "in", theirs, ours)
-    else:
-        verdict = decide(policy, "out", ours, theirs)
+    verdict = decide(policy, "in", theirs, ours) if direction == "in" else decide(policy, "out", ours, theirs)
     assert (verdict.passed, verdict.gate, verdict.reason) == (not gate, gate, reason)
     if verdict.passed:
         assert (verdict.condition, verdict.text) == ("", None)

@@ -33,6 +33,8 @@ class Component(Machine):
 
     def connected(self, now: float) -> list[Action]:
         """The connection stands."""
+        if self._state is State.CLOSED:
+            return []
         self._wrote = now
         self._header_sent = True
         return [Send(self._header())]

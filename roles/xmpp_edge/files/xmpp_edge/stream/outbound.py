@@ -75,6 +75,8 @@ class Outbound(Machine):
     def connected(self, now: float) -> list[Action]:
         """The connection stands."""
         actions: list[Action] = []
+        if self._state is State.CLOSED:
+            return actions
         try:
             refuse_without_tls(self._partner, self.pair.local, self.pair.remote)
         except Refusal as refusal:
@@ -247,8 +249,8 @@ class Outbound(Machine):
             self._settled = True
             bounce = _BOUNCES.get(condition or "", "remote-server-timeout")
             said = ": ".join(part for part in (condition, text) if part)
-            why = f"{remote} ended the stream{said and f' ({said})'}" if by == "peer" else said
-            actions.append(Failed(self.pair, bounce, why))
+            why = text if by == "us" else f"{remote} ended the stream ({said or 'without a word'})"
+            actions.append(Failed(self.pair, bounce, why or "the stream was closed"))
         error = _VERIFY_ERRORS.get(condition or "", "remote-connection-failed")
         actions.extend(Verified(*question, "error", error) for question in self._questions)
         self._questions.clear()
