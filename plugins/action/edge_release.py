@@ -97,6 +97,8 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(
                 f"{install_dir} cannot be written by user id {host['uid']}: become root, or choose another directory"
             )
+        if release not in host["complete"] and arguments["wheelhouse"]:
+            self._wheelhouse(arguments["wheelhouse"])  # the preflight finds it missing, before anything is written
         if answer["changed"]:
             answer["diff"] = _diff(install_dir, host["current"], release)
         if answer["changed"] and not self._task.check_mode:
