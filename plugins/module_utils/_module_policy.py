@@ -143,7 +143,7 @@ class _Wanted:
             self.everyone = None
 
     def _addresses(self, entry: Entry) -> list[str]:
-        found: list[str] = []
+        found: dict[str, int] = {}
         for index, text in enumerate(entry.options["grant_to"]):
             key = f"grant_to[{index}]"
             try:
@@ -152,8 +152,8 @@ class _Wanted:
                 self.report(entry.where, key, str(exc), "write an address such as alice@inside.example")
                 continue
             domain = names.domain(address.partition("@")[2])
-            if address in found:
-                self.report(entry.where, key, f"{address} stands in this list already", "keep one of the two")
+            if found.setdefault(address, index) != index:
+                self.report(entry.where, key, f"{address} stands at {found[address]} already", "keep one of the two")
             elif self.own is not None and domain not in self.own:
                 self.report(
                     entry.where,
@@ -161,8 +161,7 @@ class _Wanted:
                     f"{address} is not in one of our own domains",
                     "correct the address, or add its domain with edge_config first",
                 )
-            found.append(address)
-        return found
+        return list(found)
 
     def _grant(self, address: str, name: str, entry: Entry) -> None:
         if address in self.granted:
