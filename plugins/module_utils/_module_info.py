@@ -100,10 +100,10 @@ def _running(directory: str, digest: str) -> dict[str, Any]:
     return {"reachable": True, "up_to_date": status.get("records_hash") == digest, "error": "", "status": status}
 
 
-def ask(directory: str, request: Mapping[str, Any]) -> dict[str, Any]:
+def ask(directory: str, request: Mapping[str, Any], patience: float = PATIENCE) -> dict[str, Any]:
     """One question to the running service, one answer."""
     with _address(directory) as address, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as channel:
-        channel.settimeout(PATIENCE)
+        channel.settimeout(patience)
         try:
             channel.connect(address)
             channel.sendall(json.dumps(request).encode() + b"\n")
@@ -111,7 +111,7 @@ def ask(directory: str, request: Mapping[str, Any]) -> dict[str, Any]:
         except FileNotFoundError:
             raise NotRunning(f"there is no {_SOCKET} in {directory}: the service does not run") from None
         except socket.timeout:
-            raise NotRunning(f"the service did not answer within {PATIENCE:.0f} seconds") from None
+            raise NotRunning(f"the service did not answer within {patience:.0f} seconds") from None
         except OSError as exc:
             raise NotRunning(f"the service cannot be reached in {directory}: {exc.strerror}") from None
     try:
