@@ -1,3 +1,6 @@
+# Copyright (c) 2026, xmpp.federation contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A running edge in the test's own process, between stand-ins on loopback, all on ports that the kernel chose."""
 
 from __future__ import annotations
@@ -5,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import itertools
 import json
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -160,6 +164,15 @@ async def world(
                 finally:
                     await service.stop()
                     await service.finish()
+
+
+async def eventually(fact: Callable[[], bool]) -> None:
+    """Wait for what nobody announces."""
+    async with asyncio.timeout(10):
+        for turn in itertools.repeat(0.005):
+            if fact():
+                return
+            await asyncio.sleep(turn)
 
 
 def quick(**values: float) -> Timing:

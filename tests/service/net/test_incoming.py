@@ -1,8 +1,10 @@
+# Copyright (c) 2026, xmpp.federation contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Connections from outside: what strangers may cost, how a name is proven, and who is told what."""
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 
 import pytest
@@ -11,7 +13,7 @@ from peers.raw import Listener, RawPeer
 from xmpp_edge.current import Bounds
 from xmpp_edge.net.incoming import address_key
 
-from .harness import ALICE, BOB, CAROL, OURS, QUICK, THEIRS, Records, World, error, run, world
+from .harness import ALICE, BOB, CAROL, OURS, QUICK, THEIRS, Records, World, error, eventually, run, world
 
 DECLARED = "xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' xmlns:db='jabber:server:dialback'"
 
@@ -103,8 +105,7 @@ def test_one_address_may_have_so_many_unproven_connections():
             assert await late.until_closed() == b""
             await here.audit.wait("refused", reason="too_many_from_address")
             await peers[0].close()
-            while len(here.service.incomings.strangers) > 2:
-                await asyncio.sleep(0)
+            await eventually(lambda: len(here.service.incomings.strangers) < 3)
             again = await connect(here)
             await again.send(HELLO)
             await again.until(rb"<stream:features>")

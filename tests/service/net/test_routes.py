@@ -1,3 +1,6 @@
+# Copyright (c) 2026, xmpp.federation contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Ways out: what waits is bounded, given back once, kept in order, and never sent twice."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright (c) 2026, xmpp.federation contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The command line. Exit codes: 0 all is well; 1 the answer is no (records invalid, reload refused, test failed);
 2 wrong usage; 3 the running service cannot be reached; 4 the service cannot start."""
 

@@ -1,3 +1,6 @@
+# Copyright (c) 2026, xmpp.federation contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Step by step from "federation is on" to an answered ping: where the way to a partner is interrupted, and what to do.
 
 Each step has a result, how long it took, and a sentence that an administrator can act on. A step that cannot tell

@@ -1,3 +1,6 @@
+# Copyright (c) 2026, xmpp.federation contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The way of a stanza: through the gates, and on to the other side, or back to its sender with an error.
 
 Here the promise is kept that nothing is lost in silence. Each stanza taken from one side is handed to the other, or

@@ -1,3 +1,6 @@
+# Copyright (c) 2026, xmpp.federation contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Start, reload, drain, stop: the one place that wires the rest."""
 
 from __future__ import annotations
@@ -16,7 +19,6 @@ from .diagnose import Diagnosis
 from .net.dial import Dialer
 from .net.incoming import Incomings
 from .net.listener import Listener, ListenError
-from .net.resolve import Resolver
 from .net.verify import Verifiers
 from .observe import notify
 from .observe.audit import Audit
@@ -188,7 +190,7 @@ class Service:
         self.current.snapshot = new
         self.current.settings = settings_of(new)
         if change.resolvers:
-            self.dialer.resolver = Resolver(new.resolvers)
+            self.dialer.resolver = self.dialer.new_resolver()
         self.relay.links.apply()
         self.relay.routes.apply(change)
         self.verifiers.apply(change)
