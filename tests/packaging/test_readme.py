@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import socket
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,6 +80,31 @@ def test_example_can_be_previewed(installed: Installed, example: Path, tmp_path:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "gmail.example" in done.stdout
     assert not (tmp_path / "etc").exists()
+
+
+def test_example_runs_and_a_second_run_changes_nothing(installed: Installed, example: Path, tmp_path: Path) -> None:
+    """The edge's part for real, without the inside server and the partner: nobody answers, and that is a warning."""
+    base = Path(tempfile.mkdtemp(prefix="xe-"))  # a socket's path has to be short
+    command = ["ansible-playbook", "-i", str(example / "inventory.yml"), "--limit", "xmpp_edge"]
+    command += ["-e", json.dumps({**here(base), "xmpp_edge_listen_port": free_port(), "xmpp_edge_verify_timeout": 1})]
+    try:
+        first = installed.run(*command, str(example / "site.yml"))
+        assert first.returncode == 0, first.stdout + first.stderr
+        again = installed.run(*command, str(example / "site.yml"))
+        assert again.returncode == 0, again.stdout + again.stderr
+        assert "changed=0" in again.stdout, again.stdout
+    finally:
+        gone = installed.run(*command, "xmpp.federation.uninstall", "-e", "xmpp_edge_uninstall_records=true")
+        left = sorted(base.rglob("*"))
+        shutil.rmtree(base, ignore_errors=True)
+    assert gone.returncode == 0, gone.stdout + gone.stderr
+    assert [path for path in left if path.is_file()] == []
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def here(base: Path) -> dict[str, object]:

@@ -56,7 +56,11 @@ def test_defaults_are_those_of_the_spec(role: str) -> None:
     specified = readme.options_of(role)
     assert sorted(set(defaults(role)) - set(specified)) == []
     for name, value in defaults(role).items():
-        assert specified[name].get("default") == value, name
+        if "{{" in str(value):
+            # Worked out from others: the spec says in words what comes out.
+            assert specified[name].get("default"), name
+        else:
+            assert specified[name].get("default") == value, name
     promised = {name for name, option in specified.items() if "default" in option and name.startswith(f"{role}_")}
     assert sorted(promised - set(defaults(role))) == []
 
