@@ -177,6 +177,8 @@ class _Planner:
             requested = holder = self._issue(requested, authority)
         elif given is not None:
             holder = self._import(given)
+            # A copy of the key has a copy of the request too.
+            requested = self._newest_that_fits() or requested
         elif wanted.state != "requested":
             holder = self._in_hand()
         if current.pointed != requested:
@@ -220,10 +222,10 @@ class _Planner:
 
     def _request(self) -> int:
         """The generation whose request says what is wanted, made where there is none."""
-        for number in sorted(self.generations, reverse=True):
-            if self.request.fits(self.generations[number]):
-                self._rename(number)
-                return number
+        fitting = self._newest_that_fits()
+        if fitting is not None:
+            self._rename(fitting)
+            return fitting
         base = self.base
         rewrite = base is not None and self.request.fits_key(base) and (not base.complete or base.request is None)
         if base is not None and rewrite:
@@ -232,6 +234,9 @@ class _Planner:
             self.generations[base.number] = base._replace(request=facts, friendly_name=self.request.friendly_name)
             return base.number
         return self._make_key()
+
+    def _newest_that_fits(self) -> int | None:
+        return max((number for number, item in self.generations.items() if self.request.fits(item)), default=None)
 
     def _make_key(self) -> int:
         wanted = self.request
