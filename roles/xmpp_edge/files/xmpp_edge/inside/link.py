@@ -97,7 +97,6 @@ class Link:
         """Close for good."""
         self._task.cancel()
         connection = self.connection
-        self.state = "down"
         if connection is not None and not connection.lost:
             connection.close(condition, text)
             await asyncio.wait([self._gone], timeout=self.current.timing.linger)

@@ -15,6 +15,7 @@ from ..current import Current
 from .resolve import NOT_FOUND, TIMEOUT, LookupFailed, Resolver, Target
 
 _DEFAULT_PORT = 5269
+_LOOKUP = 8.0
 
 AnyProtocol = TypeVar("AnyProtocol", bound=asyncio.Protocol)
 
@@ -46,7 +47,12 @@ class Dialer:
 
     def __init__(self, current: Current) -> None:
         self.current = current
-        self.resolver = Resolver(current.snapshot.resolvers)
+        self.resolver = self.new_resolver()
+
+    def new_resolver(self) -> Resolver:
+        """A resolver for the Snapshot in force; its answers must leave time to connect."""
+        patience = min(_LOOKUP, self.current.settings.stream_establishment_timeout / 4)
+        return Resolver(self.current.snapshot.resolvers, lifetime=patience)
 
     async def targets(self, partner: Partner, domain: str) -> list[Target]:
         """Host names and ports, best first. A proxy in the record takes the place of DNS."""

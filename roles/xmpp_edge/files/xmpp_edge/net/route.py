@@ -69,6 +69,7 @@ class Routes:
 
     def apply(self, change: Difference) -> None:
         """Touch only the ways that a new Snapshot changes."""
+        again = change.dialback_secret or change.resolvers
         for pair, route in list(self.routes.items()):
             if change.federation_off:
                 route.shut("policy-violation", "not-allowed", "Federation has been switched off.")
@@ -76,7 +77,7 @@ class Routes:
                 route.shut("policy-violation", "not-allowed", "This domain is no longer a partner.")
             elif pair.local in change.gone_domains:
                 route.shut("host-gone", "not-allowed", "The sender's domain is no longer served.")
-            elif pair.remote in change.remote_domains or (change.dialback_secret and not route.up):
+            elif pair.remote in change.remote_domains or (again and not route.up):
                 route.renew()
 
     async def drain(self, seconds: float) -> None:
@@ -182,8 +183,11 @@ class Route:
         self._cancel()
         self._detach("reset", "The settings for this partner have changed.")
         self.forget_failure()
+        self.everyone.last_errors.pop(self.pair.remote, None)
         if self._queue:
             self._task = self._loop.create_task(self._run())
+        else:
+            self.everyone.routes.pop(self.pair, None)
 
     def forget_failure(self) -> None:
         """Let the next stanza try at once."""
