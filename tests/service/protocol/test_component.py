@@ -73,7 +73,7 @@ def test_stanzas_both_ways_in_one_canonical_form() -> None:
     ],
 )
 def test_an_inside_server_that_is_none(text: str, condition: str) -> None:
-    machine, actions = both_ways(connected, text)
+    _machine, actions = both_ways(connected, text)
     assert closed(actions).condition == condition
     assert closed(actions).by == "us"
 
@@ -83,19 +83,19 @@ def test_the_inside_server_says_no() -> None:
         "<stream:error><not-authorized xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>"
         "<text xmlns='urn:ietf:params:xml:ns:xmpp-streams'>Given token does not match</text></stream:error>"
     )
-    machine, actions = both_ways(connected, HEADER + error + END)
+    _machine, actions = both_ways(connected, HEADER + error + END)
     assert closed(actions) == Closed("not-authorized", "Given token does not match", "peer")
 
 
 def test_one_bad_address_does_not_cost_the_link() -> None:
-    machine, actions = both_ways(ready, STANZA.replace("juliet@partner.example", "@partner.example") + STANZA)
+    _machine, actions = both_ways(ready, STANZA.replace("juliet@partner.example", "@partner.example") + STANZA)
     assert refused(actions) == ["improper_addressing"]
     assert sent(actions).startswith("<message from='partner.example' to='romeo@inside.example/x' type='error'>")
     assert "<jid-malformed " in sent(actions)
     assert len(only(actions, Deliver)) == 1
-    machine, actions = both_ways(ready, STANZA.replace("to='juliet@partner.example'", "type='error'") + STANZA)
+    _machine, actions = both_ways(ready, STANZA.replace("to='juliet@partner.example'", "type='error'") + STANZA)
     assert sent(actions) == ""
-    machine, actions = both_ways(ready, STANZA.replace("from='Romeo@inside.example/x'", "") + STANZA)
+    _machine, actions = both_ways(ready, STANZA.replace("from='Romeo@inside.example/x'", "") + STANZA)
     assert refused(actions) == ["improper_addressing"]
     assert len(only(actions, Deliver)) == 1
 

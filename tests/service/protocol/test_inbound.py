@@ -67,16 +67,16 @@ def test_dialback_from_the_header_to_the_first_stanza() -> None:
 
 
 def test_a_peer_from_before_version_1_0_gets_neither_version_nor_features() -> None:
-    machine, actions = both_ways(inbound, OLD_HEADER + result("k"))
+    _machine, actions = both_ways(inbound, OLD_HEADER + result("k"))
     assert sent(actions) == OUR_HEADER.replace(" version='1.0' xml:lang='en'", "")
     assert only(actions, Verify)
 
 
 def test_a_header_without_addresses_is_decided_at_the_first_result() -> None:
-    machine, actions = both_ways(inbound, BARE_HEADER + result("k"))
+    _machine, actions = both_ways(inbound, BARE_HEADER + result("k"))
     assert "from=" not in sent(actions)
     assert only(actions, Verify) == [Verify(PAIR, "k", STREAM_ID)]
-    machine, actions = both_ways(inbound, BARE_HEADER + result("k", sender=STRANGER) + result("k"))
+    _machine, actions = both_ways(inbound, BARE_HEADER + result("k", sender=STRANGER) + result("k"))
     assert refused(actions) == ["not_a_partner"]
     assert closed(actions).condition == "policy-violation"
     assert not only(actions, Verify)
@@ -93,7 +93,7 @@ def test_a_header_without_addresses_is_decided_at_the_first_result() -> None:
     ],
 )
 def test_gates_at_the_header(header: str, condition: str, reason: str) -> None:
-    machine, actions = both_ways(inbound, header + result("k"))
+    _machine, actions = both_ways(inbound, header + result("k"))
     assert list(kinds(actions)) == ["Refused", "Send", "Closed"]
     assert refused(actions) == [reason]
     assert closed(actions).condition == condition
@@ -194,7 +194,7 @@ def test_a_proven_pair_is_confirmed_without_asking_again() -> None:
     ],
 )
 def test_refused_pairs_leave_the_stream_open(element: str, condition: str, reason: list[str]) -> None:
-    machine, actions = both_ways(inbound, HEADER + element + result("k", sender=ALSO_THEIRS))
+    _machine, actions = both_ways(inbound, HEADER + element + result("k", sender=ALSO_THEIRS))
     assert f"<error type='cancel'><{condition} xmlns" in sent(actions)
     assert refused(actions) == reason
     assert only(actions, Verify) == [Verify(Pair(OURS, ALSO_THEIRS), "k", STREAM_ID)]
@@ -285,11 +285,11 @@ def verify(key: str, sender: str = THEIRS, target: str = OURS, stream_id: str = 
 
 def test_our_keys_are_known_and_others_are_not() -> None:
     good = verify(our_key())
-    machine, actions = both_ways(inbound, HEADER + good)
+    _machine, actions = both_ways(inbound, HEADER + good)
     answer = "<db:verify from='inside.example' to='partner.example' id='417GAF25' type='{}'/>"
     assert sent(actions).endswith(answer.format("valid"))
     for bad in (verify("guessed"), verify(our_key(stream_id="x")), verify(our_key(receiving=STRANGER)), verify("")):
-        machine, actions = both_ways(inbound, HEADER + bad)
+        _machine, actions = both_ways(inbound, HEADER + bad)
         assert sent(actions).endswith(answer.format("invalid"))
         assert refused(actions) == ["key_not_ours"]
         assert not only(actions, Closed)
@@ -327,7 +327,7 @@ def test_a_stream_for_questions_only_ends_in_peace() -> None:
     ],
 )
 def test_dialback_without_addresses(element: str) -> None:
-    machine, actions = both_ways(inbound, HEADER + element)
+    _machine, actions = both_ways(inbound, HEADER + element)
     assert closed(actions).condition == "improper-addressing"
 
 
@@ -350,7 +350,7 @@ def test_dialback_without_addresses(element: str) -> None:
     ],
 )
 def test_addresses_must_be_honest(change: tuple[str, str], condition: str, reason: list[str]) -> None:
-    machine, actions = both_ways(proven_inbound, MESSAGE.replace(*change))
+    _machine, actions = both_ways(proven_inbound, MESSAGE.replace(*change))
     assert closed(actions).condition == condition
     assert refused(actions) == reason
     assert not only(actions, Deliver)
@@ -364,14 +364,14 @@ def test_aliases_are_delivered_in_canonical_form() -> None:
 
 
 def test_stanzas_before_an_error_are_delivered() -> None:
-    machine, actions = both_ways(proven_inbound, MESSAGE + MESSAGE + "<!-- -->" + MESSAGE)
+    _machine, actions = both_ways(proven_inbound, MESSAGE + MESSAGE + "<!-- -->" + MESSAGE)
     assert len(only(actions, Deliver)) == 2
     assert closed(actions).condition == "restricted-xml"
 
 
 def test_stanzas_before_proof() -> None:
     for text in (HEADER + MESSAGE, HEADER + result("k") + MESSAGE):
-        machine, actions = both_ways(inbound, text)
+        _machine, actions = both_ways(inbound, text)
         assert closed(actions).condition == "not-authorized"
         assert not only(actions, Deliver)
 

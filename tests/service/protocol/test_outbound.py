@@ -60,9 +60,8 @@ def test_proof_from_the_header_to_the_first_stanza() -> None:
     assert not machine.established
     assert feed(machine, VALID) == [Authenticated(PAIR, "tcp_dialback")]
     assert machine.established
-    stanza = Stanza(
-        "message", {"type": "chat"}, "<body>hi</body>", 0, JID.parse("r@inside.example"), JID.parse("j@partner.example/x")
-    )
+    sender, target = JID.parse("r@inside.example"), JID.parse("j@partner.example/x")
+    stanza = Stanza("message", {"type": "chat"}, "<body>hi</body>", 0, sender, target)
     assert machine.send(stanza, 1) == [
         Send(b"<message from='r@inside.example' to='j@partner.example/x' type='chat'><body>hi</body></message>")
     ]
@@ -73,31 +72,40 @@ def test_proof_from_the_header_to_the_first_stanza() -> None:
 
 
 def test_a_server_from_before_version_1_0_has_no_features() -> None:
-    machine, actions = both_ways(connected, OLD_HEADER + VALID)
+    _machine, actions = both_ways(connected, OLD_HEADER + VALID)
     assert list(kinds(actions)) == ["Send", "Authenticated"]
 
 
 def test_a_server_that_offers_dialback_by_its_namespace_alone() -> None:
-    machine, actions = both_ways(connected, THEIR_HEADER + "<stream:features/>" + VALID)
+    _machine, actions = both_ways(connected, THEIR_HEADER + "<stream:features/>" + VALID)
     assert only(actions, Authenticated)
 
 
 def test_a_server_that_leaves_out_from_is_borne() -> None:
-    machine, actions = both_ways(connected, THEIR_HEADER.replace(" from='partner.example'", "") + FEATURES + VALID)
+    _machine, actions = both_ways(connected, THEIR_HEADER.replace(" from='partner.example'", "") + FEATURES + VALID)
     assert only(actions, Authenticated)
 
 
+STANZAS = "urn:ietf:params:xml:ns:xmpp-stanzas"
+STREAMS = "urn:ietf:params:xml:ns:xmpp-streams"
+NOT_VERIFIED = (
+    "<db:result from='partner.example' to='inside.example' type='error'>"
+    f"<error type='cancel'><remote-connection-failed xmlns='{STANZAS}'/></error></db:result>"
+)
+TLS_REQUIRED = (
+    "<stream:features><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'><required/></starttls>"
+    "<dialback xmlns='urn:xmpp:features:dialback'/></stream:features>"
+)
 FAILURES = [
     ("key refused", FEATURES + VALID.replace("valid", "invalid"), "internal-server-error"),
-    ("key not verified", FEATURES + VALID.replace("/>", "><error type='cancel'><remote-connection-failed xmlns='"
-     "urn:ietf:params:xml:ns:xmpp-stanzas'/></error></db:result>").replace("'valid'", "'error'"),
-     "remote-server-timeout"),
-    ("tls required", "<stream:features><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'><required/></starttls>"
-     "<dialback xmlns='urn:xmpp:features:dialback'/></stream:features>", "not-allowed"),
-    ("host-unknown", "<stream:error><host-unknown xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>",
-     "remote-server-not-found"),
-    ("policy-violation", "<stream:error><policy-violation xmlns='urn:ietf:params:xml:ns:xmpp-streams'/><text xmlns='"
-     "urn:ietf:params:xml:ns:xmpp-streams'>no</text></stream:error>", "not-allowed"),
+    ("key not verified", FEATURES + NOT_VERIFIED, "remote-server-timeout"),
+    ("tls required", TLS_REQUIRED, "not-allowed"),
+    ("host-unknown", f"<stream:error><host-unknown xmlns='{STREAMS}'/></stream:error>", "remote-server-not-found"),
+    (
+        "policy-violation",
+        f"<stream:error><policy-violation xmlns='{STREAMS}'/><text xmlns='{STREAMS}'>no</text></stream:error>",
+        "not-allowed",
+    ),
     ("bare error", "<stream:error/>", "remote-server-timeout"),
     ("closed", END, "remote-server-timeout"),
     ("stanza", FEATURES + MESSAGE, "not-allowed"),
@@ -133,7 +141,7 @@ def test_failures_are_told_once_with_a_condition_for_the_bounces(text: str, cond
     ],
 )
 def test_headers_of_theirs_that_will_not_do(header: str, condition: str) -> None:
-    machine, actions = both_ways(connected, header + FEATURES)
+    _machine, actions = both_ways(connected, header + FEATURES)
     assert closed(actions) == Closed(condition, closed(actions).text, "us")
     assert len(only(actions, Failed)) == 1
     assert sent(actions).endswith("</stream:error></stream:stream>")

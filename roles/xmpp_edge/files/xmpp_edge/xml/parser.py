@@ -295,7 +295,7 @@ class Parser:
         size = self._expat.CurrentByteIndex
         size += sum(len(key) + len(value) for table in (attrs, declared) for key, value in table.items())
         if size > self._most_bytes:
-            raise StreamError("policy-violation", f"the stream header has more than {self._most_bytes} bytes")
+            raise _too_big(f"more than {self._most_bytes} bytes")
         self._in_stream = True
         self._begin = -1
         self._root = self._written_name()
@@ -338,7 +338,7 @@ def _translate(error: expat.ExpatError) -> StreamError:
 
 
 def _too_big(what: str) -> StreamError:
-    return StreamError("policy-violation", f"{what} in one stanza", "stanza-too-big")
+    return StreamError("policy-violation", f"{what} in one stanza, or in the header", "stanza-too-big")
 
 
 def _refuse(what: str) -> Callable[..., None]:
