@@ -16,6 +16,7 @@ from ._dns_update_plan import Entry
 from ._records import names
 from ._records.errors import Problem, RecordError
 
+LONGEST_NAME = 253
 NUMBERS = {"port": (1, 65535), "priority": (0, 65535), "weight": (0, 65535), "ttl": (0, 2147483647)}
 
 
@@ -75,7 +76,7 @@ def _entry(check: _Checker, place: str, raw: Mapping[str, Any]) -> Entry | None:
     addresses = _addresses(check, place, state, raw)
     if len(check.problems) > before:
         return None
-    return Entry(
+    entry = Entry(
         place=place,
         state=state,
         domain=str(domain),
@@ -87,6 +88,10 @@ def _entry(check: _Checker, place: str, raw: Mapping[str, Any]) -> Entry | None:
         ttl=raw.get("ttl"),
         addresses=addresses,
     )
+    if len(entry.owner.name) > LONGEST_NAME:
+        message = f"{entry.owner.name} is longer than {LONGEST_NAME} characters"
+        check.add(place, "domain", message, "no such record can exist; leave it out")
+    return entry
 
 
 def _target(check: _Checker, place: str, state: str, raw: Mapping[str, Any]) -> str | None:

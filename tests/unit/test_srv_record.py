@@ -283,6 +283,7 @@ def test_server_that_lies(run: Run, server: DnsServer) -> None:
         ({"target": "edge.a.example", "addresses": []}, "addresses", "without an address"),
         ({"target": "edge.a.example", "addresses": ["here"]}, "addresses", "not an IP address"),
         ({"target": "edge.a.example", "domain": "a..example"}, "domain", "empty label"),
+        ({"target": "edge.a.example", "domain": "a." * 120 + "example"}, "domain", "longer than 253"),
     ],
 )
 def test_bad_entry(run: Run, server: DnsServer, entry: dict[str, Any], key: str, words: str, check: bool) -> None:
