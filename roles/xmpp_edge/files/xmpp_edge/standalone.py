@@ -108,12 +108,14 @@ def stop(place: Place) -> bool:
 
 
 def _prepare(place: Place) -> None:
+    """Make what the service writes to, and give it to its user: another one may have run it before."""
     for directory in (place.run_dir, os.path.dirname(place.log_file)):
-        if not os.path.isdir(directory):
-            os.makedirs(directory, mode=0o755)
-            if os.geteuid() == 0 and place.user:
-                account = pwd.getpwnam(place.user)
-                os.chown(directory, account.pw_uid, account.pw_gid)
+        os.makedirs(directory, mode=0o755, exist_ok=True)
+    if os.geteuid() == 0 and place.user:
+        account = pwd.getpwnam(place.user)
+        for path in (place.run_dir, place.log_file):
+            if os.path.exists(path):
+                os.chown(path, account.pw_uid, account.pw_gid)
 
 
 def _become_supervisor(place: Place, tell: int) -> None:
