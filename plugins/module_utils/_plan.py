@@ -89,7 +89,13 @@ def hide(fields: Fields, before: Mapping[str, Any], after: Mapping[str, Any]) ->
     return shown_before, shown_after
 
 
-def complete(draft: Draft, directory: str, directory_exists: bool, found: Mapping[str, FileState]) -> Plan:
+def complete(
+    draft: Draft,
+    current: Mapping[str, Any],
+    directory: str,
+    directory_exists: bool,
+    found: Mapping[str, FileState],
+) -> Plan:
     """Add what happens to the files themselves: a directory made, a mode or a form put right."""
     writes: dict[str, str] = {}
     repairs: list[Change] = []
@@ -102,7 +108,7 @@ def complete(draft: Draft, directory: str, directory_exists: bool, found: Mappin
             continue
         if state.text != text:
             writes[kind] = text
-            if files.decode(kind, state.text) == draft.values[kind]:
+            if current[kind] == draft.values[kind]:
                 repairs.append(Change(f"form of {state.path}", "edited by hand", "canonical"))
         if state.found != state.wanted:
             writes[kind] = text

@@ -55,7 +55,8 @@ def read(directory: str) -> dict[str, Any]:
 
 def _plan(directory: str, existed: bool, make_draft: MakeDraft) -> Plan:
     found = _found(directory)
-    return complete(make_draft(_parse(directory, found)), directory, existed, found)
+    current = _parse(directory, found)
+    return complete(make_draft(current), current, directory, existed, found)
 
 
 def _parse(directory: str, found: Mapping[str, FileState]) -> dict[str, Any]:

@@ -147,6 +147,9 @@ class Reader:
         value = raw[name]
         if field.nullable and (value is None or value == "" or (value == 0 and value is not False)):
             return None
+        if type(value) is type(field.default) and value == field.default and not field.required:
+            # Most values are defaults, and those are in normal form.
+            return value
         try:
             if field.kind == "list":
                 return self._list(field, path, value)
@@ -194,7 +197,9 @@ def _scalar(field: Field, kind: str, value: Any) -> Any:
         return _integer(field, value)
     if not isinstance(value, str) or not _encodable(value):
         raise _Invalid("this is not a text" if field.secret else f"{value!r} is not a text", "write it as a text")
-    if field.choices and value not in field.choices:
+    if field.choices:
+        if value in field.choices:
+            return value
         raise _Invalid(f"{value!r} is not possible here", f"choose one of {', '.join(field.choices)}")
     try:
         return TEXT_KINDS[kind](value)
