@@ -22,7 +22,6 @@ from .test_federation import (
     remove_partner,
 )
 
-
 INSIDE_SERVER = "ejabberd"
 
 
