@@ -1,0 +1,230 @@
+"""The command line, as processes: what it prints and the exit codes that roles and administrators rely on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import resource
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from xmpp_edge import cli
+
+from .conftest import ROOT
+from .harness import PLAIN, THEIRS, Records, run
+
+FILES = ROOT / "roles" / "xmpp_edge" / "files"
+
+
+@pytest.fixture
+def records(tmp_path):
+    made = Records(tmp_path)
+    made.edge |= {"resolvers": ["127.0.0.1:1"], "inside": {"port": 1}}
+    return made
+
+
+def ask(records: Records, capsys, *arguments: str) -> tuple[int, str, str]:
+    """Run a command in this process."""
+    place = str(records.directory)
+    code = cli.main([*arguments, "--config-dir", place, "--run-dir", place])
+    printed = capsys.readouterr()
+    return code, printed.out, printed.err
+
+
+async def command(records: Records, *arguments: str) -> tuple[int, str, str]:
+    """Run a command as a process of its own."""
+    place = str(records.directory)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "xmpp_edge",
+        *arguments,
+        "--config-dir",
+        place,
+        "--run-dir",
+        place,
+        cwd=FILES,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    return process.returncode or 0, out.decode(), err.decode()
+
+
+@asynccontextmanager
+async def running(records: Records) -> AsyncIterator[asyncio.subprocess.Process]:
+    """The service as a process, on a port that was free a moment ago, told ready over its notify socket."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        records.edge["listen_port"] = probe.getsockname()[1]
+    records.write()
+    manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    manager.bind(str(records.directory / "notify"))
+    manager.setblocking(False)
+    environment = {**os.environ, "NOTIFY_SOCKET": str(records.directory / "notify")}
+    place = str(records.directory)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "xmpp_edge", "run", "--config-dir", place, "--run-dir", place),
+        cwd=FILES,
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    process.told = manager
+    try:
+        assert await told(process) == "READY=1"
+        yield process
+    finally:
+        manager.close()
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def told(process) -> str:
+    async with asyncio.timeout(20):
+        return (await asyncio.get_running_loop().sock_recv(process.told, 4096)).decode()
+
+
+def test_check_says_valid_with_the_hash_and_invalid_with_every_problem(records, capsys):
+    records.write()
+    code, out, _ = ask(records, capsys, "check", "--json")
+    assert code == 0
+    answer = json.loads(out)
+    assert answer["valid"] is True
+    assert len(answer["records_hash"]) == 64
+    (records.directory / "edge.json").write_text('{"schema": 1, "edge": {"domians": [], "listen_port": 0}}')
+    code, out, _ = ask(records, capsys, "check", "--json")
+    assert code == 1
+    answer = json.loads(out)
+    assert answer["valid"] is False
+    assert any("domians" in problem for problem in answer["problems"])
+    assert any("listen_port" in problem for problem in answer["problems"])
+    code, out, err = ask(records, capsys, "check")
+    assert (code, out) == (1, "")
+    assert "domians" in err
+
+
+@pytest.mark.parametrize("words", [["status"], ["streams"], ["drain"], ["test", THEIRS], ["reload"]])
+def test_without_a_service_the_code_is_3(records, capsys, words):
+    records.write()
+    code, _, err = ask(records, capsys, *words)
+    assert code == 3
+    assert "does not run" in err
+    code, out, _ = ask(records, capsys, *words, "--json")
+    assert code == 3
+    assert "error" in json.loads(out)
+
+
+@pytest.mark.parametrize("words", [[], ["fly"], ["test"], ["test", "x", "--timeout", "0"], ["status", "--nonsense"]])
+def test_wrong_usage_is_2(words):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(words)
+    assert ended.value.code == 2
+
+
+def test_bad_records_and_a_taken_port_keep_the_service_from_starting(records):
+    async def test() -> None:
+        records.write()
+        (records.directory / "partners.json").write_text("{")
+        code, _, err = await command(records, "run")
+        assert code == 4
+        assert "partners.json" in err
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            records.edge["listen_port"] = taken.getsockname()[1]
+            records.write()
+            code, _, err = await command(records, "run")
+            assert code == 4
+            assert "listen_port" in err
+            assert not (records.directory / "control.sock").exists()
+
+    run(test)
+
+
+def test_a_life(records):
+    async def test() -> None:
+        async with running(records) as process:
+            code, out, _ = await command(records, "status", "--json")
+            status = json.loads(out)
+            assert code == 0
+            assert status["pid"] == process.pid
+            assert status["federation"] is True
+            assert status["partners"][0]["domain"] == THEIRS
+            assert status["inside"][0]["state"] in ("down", "connecting")
+            code, out, _ = await command(records, "status")
+            assert code == 0
+            assert "cannot be reached" in out
+            assert (await command(records, "streams"))[1] == "No streams are open.\n"
+
+            code, out, _ = await command(records, "test", THEIRS, "--json", "--timeout", "5")
+            assert code == 1
+            assert json.loads(out)["passed"] is False
+            assert "cannot be reached in full" in (await command(records, "test", THEIRS, "--timeout", "5"))[1]
+
+            records.partners.append({"domain": "other.example", **PLAIN})
+            records.write()
+            code, out, _ = await command(records, "reload", "--json")
+            assert code == 0
+            assert json.loads(out)["records_hash"] != status["records_hash"]
+            assert (await told(process)).startswith("RELOADING=1\nMONOTONIC_USEC=")
+            assert await told(process) == "READY=1"
+
+            (records.directory / "edge.json").write_text("[]")
+            code, out, _ = await command(records, "reload", "--json")
+            assert code == 1
+            assert json.loads(out)["reloaded"] is False
+            process.send_signal(signal.SIGHUP)
+            assert (await told(process)).startswith("RELOADING=1")
+            assert await told(process) == "READY=1"
+            assert len(json.loads((await command(records, "status", "--json"))[1])["partners"]) == 2
+
+            assert (await command(records, "run"))[0] == 4
+
+            process.send_signal(signal.SIGTERM)
+            out, _ = await process.communicate()
+            assert process.returncode == 0
+            events = [json.loads(line)["event"] for line in out.decode().splitlines()]
+            assert events[-1] == "stopped"
+            assert {"started", "reloaded", "reload_refused"} <= set(events)
+            assert await told(process) == "STOPPING=1"
+
+    run(test, 60)
+
+
+def test_drain_ends_the_service_and_is_answered(records):
+    async def test() -> None:
+        async with running(records) as process:
+            assert (await command(records, "drain", "--json"))[0] == 0
+            await process.communicate()
+            assert process.returncode == 0
+
+    run(test)
+
+
+def test_no_file_descriptor_left_is_survived(records):
+    async def test() -> None:
+        async with running(records) as process:
+            opened = len(list(Path(f"/proc/{process.pid}/fd").iterdir()))
+            soft, hard = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
+            resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (opened + 5, hard))
+            port = records.edge["listen_port"]
+            writers = [(await asyncio.open_connection("127.0.0.1", port))[1] for _ in range(20)]
+            while (line := json.loads(await process.stdout.readline()))["event"] != "internal_error":
+                pass
+            assert "out of system resource" in line["text"]
+            for writer in writers:
+                writer.close()
+            resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (soft, hard))
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"x")
+            assert b"not-well-formed" in await reader.read()
+            writer.close()
+
+    run(test)
