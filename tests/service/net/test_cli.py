@@ -11,7 +11,6 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 from xmpp_edge import cli
@@ -211,7 +210,7 @@ def test_drain_ends_the_service_and_is_answered(records):
 def test_no_file_descriptor_left_is_survived(records):
     async def test() -> None:
         async with running(records) as process:
-            opened = len(list(Path(f"/proc/{process.pid}/fd").iterdir()))
+            opened = len(os.listdir(f"/proc/{process.pid}/fd"))
             soft, hard = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
             resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (opened + 5, hard))
             port = records.edge["listen_port"]
@@ -223,7 +222,7 @@ def test_no_file_descriptor_left_is_survived(records):
                 writer.close()
             resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (soft, hard))
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(b"x")
+            writer.write(b"GET / HTTP/1.1\r\n\r\n")
             assert b"not-well-formed" in await reader.read()
             writer.close()
 
