@@ -215,9 +215,9 @@ def test_no_file_descriptor_left_is_survived(records):
             resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (opened + 5, hard))
             port = records.edge["listen_port"]
             writers = [(await asyncio.open_connection("127.0.0.1", port))[1] for _ in range(20)]
-            while (line := json.loads(await process.stdout.readline()))["event"] != "internal_error":
+            while (line := json.loads(await process.stdout.readline()))["event"] != "out_of_resources":
                 pass
-            assert "out of system resource" in line["text"]
+            assert "LimitNOFILE" in line["text"]
             for writer in writers:
                 writer.close()
             resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (soft, hard))

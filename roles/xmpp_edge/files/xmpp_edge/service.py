@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import traceback
@@ -29,6 +30,7 @@ from .release import GENERATION, RELEASE
 from .stream.settings import Settings
 
 _LONGEST_TEST = 300.0
+_SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class Service:
@@ -233,6 +235,12 @@ class Service:
     def _unexpected(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """A fault of ours, or of the system (such as no file descriptor left): told, and the service goes on."""
         problem = context.get("exception")
+        if isinstance(problem, OSError) and problem.errno in _SHORTAGES:
+            self.audit.counters["out_of_resources"] += 1
+            self.audit.flood(
+                "out_of_resources", text=f"{problem.strerror}; raise the limit of open files (LimitNOFILE)."
+            )
+            return
         where = traceback.format_exception(problem)[-3:] if problem is not None else []
         self.audit.counters["internal_errors"] += 1
         self.audit.flood("internal_error", text=context.get("message"), where="".join(where))

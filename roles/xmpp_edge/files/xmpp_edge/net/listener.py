@@ -9,6 +9,9 @@ import asyncio
 import socket
 from collections.abc import Callable
 
+_AT_ONCE = 16
+_BACKLOG = 1024
+
 
 class ListenError(Exception):
     """An address cannot be listened on."""
@@ -61,10 +64,13 @@ class Listener:
                 # "0.0.0.0" and "::" stand side by side in the default.
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             sock.bind((host, port))
-            return await loop.create_server(self._factory, sock=sock, backlog=512)
+            server = await loop.create_server(self._factory, sock=sock, backlog=_AT_ONCE)
+            # asyncio takes one number for both; the kernel's queue may be longer than one turn of the loop.
+            sock.listen(_BACKLOG)
         except OSError as problem:
             sock.close()
             raise ListenError(_text(host, port, problem)) from problem
+        return server
 
 
 def _text(host: str, port: int, problem: OSError) -> str:
