@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 
-from peers.control import Remote, RemoteError
+from peers.control import Remote
 
 from .screen import Screen
 from .stage import Stage, StageError
@@ -47,8 +47,10 @@ def run() -> int:
     except (KeyboardInterrupt, asyncio.CancelledError):
         screen.step("Interrupted")
         code = 130
-    except (StageError, RemoteError, TimeoutError, OSError) as problem:
-        screen.step(f"The demo failed: {problem or type(problem).__name__}")
+    except StageError as problem:
+        screen.step(f"The demo failed: {problem}")
+    except Exception as problem:  # noqa: BLE001 - whatever it was, it is told, and everything is cleaned up
+        screen.step(f"The demo failed: {type(problem).__name__}: {problem}")
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not leave processes behind
         if screen.rows:

@@ -60,16 +60,16 @@ async def _run(stage: Stage, screen: Screen, log: str, *command: str) -> list[st
     )
     lines: list[str] = []
     path = stage.logs / log
+    doing = asyncio.create_task(_keep_telling(screen, lines))
     try:
         with path.open("w", encoding="utf-8") as out:
             while raw := await process.stdout.readline():
-                line = raw.decode(errors="replace").rstrip()
-                out.write(line + "\n")
-                lines.append(line)
-                if task := TASK.match(line):
-                    screen.sign_of_life(task.group(1))
+                lines.append(raw.decode(errors="replace").rstrip())
+                out.write(lines[-1] + "\n")
         await process.wait()
     finally:
+        doing.cancel()
+        screen.clear()
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGTERM)
@@ -77,6 +77,14 @@ async def _run(stage: Stage, screen: Screen, log: str, *command: str) -> list[st
     if process.returncode:
         raise StageError("\n".join(["", *lines[-40:], "", f"{command[0]} failed ({process.returncode}): {path}"]))
     return lines
+
+
+async def _keep_telling(screen: Screen, lines: list[str]) -> None:
+    """Show the task that is being done, also while it takes its time."""
+    while True:
+        await asyncio.sleep(0.2)
+        task = next((found.group(1) for line in reversed(lines) if (found := TASK.match(line))), "starting")
+        screen.sign_of_life(task)
 
 
 async def install_collection(stage: Stage, screen: Screen) -> str:
