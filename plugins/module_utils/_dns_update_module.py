@@ -206,6 +206,7 @@ def _check_targets(
     problems: list[Problem] = []
     warnings: list[str] = []
     outside: dict[str, Answer | None] = {}
+    given = {entry.target for entry in wanted if entry.state == "present" and entry.addresses}
     for entry in wanted:
         if entry.target is None or entry.state != "present":
             continue
@@ -223,7 +224,7 @@ def _check_targets(
         if alias:
             message = f"{entry.target} is an alias (CNAME) of {alias}, which SRV forbids"
             problems.append(Problem(entry.place, "target", message, f"give {alias} instead"))
-        elif known and entry.addresses is None and not any(answer.found for answer in known):
+        elif known and entry.target not in given and not any(answer.found for answer in known):
             remedy = "publish its addresses first, or give them as `addresses`"
             problems.append(Problem(entry.place, "target", f"{entry.target} has no address", remedy))
     return problems, warnings

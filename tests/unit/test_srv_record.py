@@ -168,6 +168,14 @@ def test_addresses_become_exactly_those(run: Run, server: DnsServer) -> None:
     assert server.records("edge.a.example", "AAAA") == []
 
 
+def test_addresses_of_one_entry_serve_the_others(run: Run, server: DnsServer) -> None:
+    new = {"target": "new.a.example"}
+    result = run(records=[{"domain": "a.example", **new}, {"domain": "b.example", **new, "addresses": ["192.0.2.7"]}])
+    assert result["changed"] is True
+    assert server.records("new.a.example", "A") == ["192.0.2.7"]
+    assert [question.name for question in server.updates()] == ["a.example.", "b.example."]
+
+
 @pytest.mark.parametrize("behaviour", ["refused", "servfail", "notauth", "timeout"])
 @pytest.mark.parametrize("check", [True, False])
 @pytest.mark.parametrize("state", ["present", "absent"])
