@@ -63,7 +63,7 @@ class Screen:
 
     def table(self) -> str:
         left = max(len(row.what) for row in self.rows) + 2
-        middle = min(66, max(len(row.result) for row in self.rows) + 2)
+        middle = min(46, max(len(row.result) for row in self.rows) + 2)
         lines = ["", "What happened", "=" * (left + middle + 10)]
         for row in self.rows:
             mark = "" if row.as_expected else "   <-- not as expected"
