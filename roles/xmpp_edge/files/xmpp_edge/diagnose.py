@@ -57,6 +57,8 @@ class Diagnosis:
 
     async def run(self, seconds: float) -> dict[str, Any]:
         """All steps, within so many seconds altogether."""
+        # Whoever asks has just changed something, as likely as not.
+        self.dialer.resolver.forget()
         end = time.monotonic() + seconds
         for name in STEPS:
             step: Callable[[], Awaitable[str]] = getattr(self, "_" + name)
@@ -187,9 +189,11 @@ class Diagnosis:
     async def _inside_link(self) -> str:
         self._known()
         link = self.relay.links.link_of(self.domain)
-        if link is None or link.state != "up":
-            error = link.error if link is not None else None
-            raise Fault(error or "The link to the inside server is being opened; ask again in a moment.")
+        if link is None:
+            raise Fault(f"No link to the inside server is kept for {self.domain}.")
+        await link.settled()
+        if link.state != "up":
+            raise Fault(link.error or "The link to the inside server is being opened; ask again in a moment.")
         return f"The link to the inside server is up and carries {self.domain}."
 
     async def _stream(self) -> str:

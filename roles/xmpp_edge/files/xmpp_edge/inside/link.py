@@ -58,6 +58,7 @@ class Link:
         self.sent = 0
         self.received = 0
         self.attempted = asyncio.Event()
+        self._wake = asyncio.Event()
         self.connection: Connection | None = None
         self._machine: Component | None = None
         self._turn = turn
@@ -101,6 +102,19 @@ class Link:
             connection.close(condition, text)
             await asyncio.wait([self._gone], timeout=self.current.timing.linger)
             connection.abort()
+
+    async def settled(self) -> None:
+        """Wait for the outcome of an attempt; a link that pauses tries again at once."""
+        if self.state == "up":
+            return
+        if self.state == "down":
+            self.attempted.clear()
+            self._wake.set()
+        await self.attempted.wait()
+
+    def retry(self) -> None:
+        """Pause no longer: what was in the way may be gone."""
+        self._wake.set()
 
     def describe(self) -> dict[str, Any]:
         """For `xmpp-edge status`."""
@@ -196,8 +210,16 @@ class Link:
             else:
                 failures += 1
             self.state = "down"
-            pause = min(timing.longest_retry, timing.first_retry * 2 ** min(max(failures - 1, 0), 20))
-            await asyncio.sleep(self.current.jitter(pause) if failures else 0)
+            pause = min(timing.longest_link_retry, timing.first_retry * 2 ** min(max(failures - 1, 0), 20))
+            await self._sleep(self.current.jitter(pause) if failures else 0)
+
+    async def _sleep(self, seconds: float) -> None:
+        self._wake.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            return
 
     async def _connect(self) -> bool:
         inside = self.current.snapshot.inside

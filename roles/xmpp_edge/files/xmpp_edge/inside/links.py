@@ -63,6 +63,8 @@ class Links:
                 self._in_doubt,
                 after=leaving.get(name),
             )
+        for link in self.links.values():
+            link.retry()
         self._by_domain = {domain: link for link in self.links.values() for domain in link.domains}
 
     def send(self, stanza: Stanza, source: Connection | None) -> str | None:

@@ -103,6 +103,8 @@ class Incoming:
         self.received = 0
         self._address = ""
         self._unused: asyncio.TimerHandle | None = None
+        self._told = False
+        """The audit has a line that says why this connection ends."""
 
     def opened(self, connection: Connection) -> None:
         everyone, current = self.everyone, self.current
@@ -144,6 +146,7 @@ class Incoming:
         elif isinstance(action, Authenticated):
             self._authenticated(action)
         elif isinstance(action, Refused):
+            self._told = True
             self.current.audit.refused(
                 action.reason, local=action.local, remote=action.remote, text=action.text, address=connection.peer
             )
@@ -172,7 +175,7 @@ class Incoming:
                 text=closed.text if closed else None,
                 by=closed.by if closed else "peer",
             )
-        elif closed is not None and closed.condition is not None:
+        elif closed is not None and closed.condition is not None and not self._told:
             self.current.audit.flood(
                 "connection_closed",
                 address=connection.peer,

@@ -124,6 +124,10 @@ class Resolver:
         found = await self._cached("A", name, self._look_up_addresses)
         return [entry for entry in found if isinstance(entry, str)]
 
+    def forget(self) -> None:
+        """Ask anew from now on."""
+        self._cache.clear()
+
     async def _cached(
         self,
         kind: str,

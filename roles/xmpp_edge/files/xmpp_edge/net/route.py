@@ -43,6 +43,9 @@ class Routes:
         self.undeliverable = undeliverable
         self.routes: dict[Pair, Route] = {}
         self.queued_bytes = 0
+        self.leaving: set[Connection] = set()
+        """Streams that are being closed, and may still tell what has not arrived."""
+        self._left = asyncio.Event()
         self.last_errors: dict[str, str] = {}
         """By partner domain: why the last attempt failed; gone with the next success."""
 
@@ -93,6 +96,22 @@ class Routes:
             pass
         for route in list(self.routes.values()):
             route.shut("system-shutdown", TIMEOUT, "The edge is shutting down.")
+        await self._gone(self.current.timing.linger)
+
+    def left(self, connection: Connection) -> None:
+        """A stream that was being closed is gone."""
+        self.leaving.discard(connection)
+        self._left.set()
+
+    async def _gone(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                while self.leaving:
+                    self._left.clear()
+                    await self._left.wait()
+        except TimeoutError:
+            for connection in list(self.leaving):
+                connection.abort()
 
 
 class Route:
@@ -423,6 +442,7 @@ class Route:
             return
         if was_up:
             connection.owner = _Leaving(self, self._ledger)
+            self.everyone.leaving.add(connection)
             self._ledger = Ledger()
         connection.close(condition, text)
 
@@ -447,6 +467,7 @@ class _Leaving:
         """Nothing is written to it any more."""
 
     def closed(self, connection: Connection, closed: Closed | None) -> None:
+        self._route.everyone.left(connection)
         doubtful = self._ledger.in_doubt(connection, connection.loop.time(), clean=not connection.broken)
         for stanza in doubtful:
             self._route.everyone.undeliverable(
