@@ -40,6 +40,7 @@ def environment(stage: Stage) -> dict[str, str]:
         "ANSIBLE_HOME": str(stage.directory / "ansible"),
         "ANSIBLE_COLLECTIONS_PATH": str(stage.directory / "collections"),
         "ANSIBLE_LOCAL_TEMP": str(stage.directory / "ansible/tmp"),
+        "ANSIBLE_REMOTE_TEMP": str(stage.directory / "ansible/tmp"),
         "ANSIBLE_NOCOLOR": "1",
         "ANSIBLE_DEPRECATION_WARNINGS": "0",
         "LC_ALL": "C.UTF-8",
