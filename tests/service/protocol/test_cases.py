@@ -241,7 +241,7 @@ def test_035_nothing_behind_the_end() -> None:
 @pytest.mark.parametrize("offer", ["", f"<starttls xmlns='{TLS}'/>"])
 def test_038_and_039_a_partner_that_must_have_tls_never_gets_plain_text(offer: str) -> None:
     machine = outbound(partner=Partner(THEIRS, tls="required", auth_methods=("tls_dialback",)))
-    actions = machine.connected(0) + machine.receive(f"{THEIR_HEADER}<stream:features>{offer}</stream:features>".encode(), 0)
+    actions = machine.connected(0) + feed(machine, f"{THEIR_HEADER}<stream:features>{offer}</stream:features>")
     assert sent(actions) == ""
     assert only(actions, Failed)
     assert closed(actions).condition == "policy-violation"

@@ -12,6 +12,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from .records import names
+from .xml.escape import escape_attribute
 
 _CACHE = 16384
 # Three parts of at most 1023 bytes each, and the two separators.
@@ -23,9 +24,12 @@ class JIDError(ValueError):
 
 
 class JID:
-    """One address; ``bare`` and ``full`` are its two written forms. Do not change it: instances are shared."""
+    """One address; ``bare`` and ``full`` are its two written forms, ``attribute`` the full one between XML quotes.
 
-    __slots__ = ("bare", "domain", "full", "local", "resource")
+    Do not change it: instances are shared.
+    """
+
+    __slots__ = ("attribute", "bare", "domain", "full", "local", "resource")
 
     def __init__(self, local: str | None, domain: str, resource: str | None = None) -> None:
         self.local = local
@@ -33,11 +37,12 @@ class JID:
         self.resource = resource
         self.bare = domain if local is None else f"{local}@{domain}"
         self.full = self.bare if resource is None else f"{self.bare}/{resource}"
+        self.attribute = escape_attribute(self.full)
 
     @staticmethod
     def parse(text: str) -> JID:
         """The canonical address that a text names; raises JIDError."""
-        return _parse(text)
+        return parse(text)
 
     def __str__(self) -> str:
         return self.full
@@ -53,7 +58,8 @@ class JID:
 
 
 @lru_cache(maxsize=_CACHE)
-def _parse(text: str) -> JID:
+def parse(text: str) -> JID:
+    """The canonical address that a text names; raises JIDError."""
     if len(text) > _LONGEST:
         raise JIDError("the address is too long")
     # RFC 6122, section 2.1: the first / ends the bare address, so an @ behind it belongs to the resource.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 
-from ..jid import JID, JIDError
+from ..jid import JID, JIDError, parse
 from ..xml import namespaces
 from ..xml.element import Element
 from ..xml.parser import StreamStart
@@ -72,8 +72,8 @@ class Component(Machine):
             raise StreamError("not-authorized", "a stanza before the handshake")
         attrs = stanza.attrs
         try:
-            stanza.from_ = JID.parse(attrs.pop("from"))
-            stanza.to = JID.parse(attrs.pop("to"))
+            stanza.from_ = parse(attrs.pop("from"))
+            stanza.to = parse(attrs.pop("to"))
         except (KeyError, JIDError) as exc:
             self._misaddressed(stanza, exc, actions)
             return

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 
-from ..jid import JID, JIDError
+from ..jid import JIDError, parse
 from ..xml import namespaces
 from ..xml.element import Element
 from ..xml.parser import StreamStart
@@ -236,8 +236,8 @@ class Inbound(Machine):
             return
         attrs = stanza.attrs
         try:
-            stanza.from_ = sender = JID.parse(attrs.pop("from"))
-            stanza.to = target = JID.parse(attrs.pop("to"))
+            stanza.from_ = sender = parse(attrs.pop("from"))
+            stanza.to = target = parse(attrs.pop("to"))
             pair = self._by_domains[target.domain, sender.domain]
         except (KeyError, JIDError) as exc:
             raise self._dishonest(stanza, exc) from None

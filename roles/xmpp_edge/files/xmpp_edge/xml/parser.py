@@ -222,18 +222,23 @@ class Parser:
 
     def _start(self, name: str, attrs: dict[str, str]) -> None:
         open_tags = self._open_tags
-        if not open_tags:
+        if open_tags:
+            self._elements += 1
+            if self._elements > self._most_elements or len(open_tags) > self._deepest:
+                raise _too_big(f"more than {self._most_elements} elements or {self._deepest} levels")
+            opening, frame = open_tags[-1][3][name]
+            if attrs:
+                opening += attributes(attrs)
+                frame = (opening + ">", opening + "/>", frame[2], frame[3])
+            self._out.append(frame[0])
+            open_tags.append(frame)
+        elif self._begin < 0 and name in self._kinds:
+            self._begin = self._expat.CurrentByteIndex
+            self._elements = 1
+            self._attrs = attrs if _USUAL.issuperset(attrs) else plain_attributes(attrs)
+            open_tags.append(("", "", "", _VOCABULARY.scope(self._content)))
+        else:
             self._start_other(name, attrs)
-            return
-        self._elements += 1
-        if self._elements > self._most_elements or len(open_tags) > self._deepest:
-            raise _too_big(f"more than {self._most_elements} elements or {self._deepest} levels")
-        opening, frame = open_tags[-1][3][name]
-        if attrs:
-            opening += attributes(attrs)
-            frame = (opening + ">", opening + "/>", frame[2], frame[3])
-        self._out.append(frame[0])
-        open_tags.append(frame)
 
     def _finish(self, name: str) -> None:
         open_tags = self._open_tags
@@ -283,11 +288,7 @@ class Parser:
             return
         self._begin = self._expat.CurrentByteIndex
         self._elements = 1
-        if name not in self._kinds:
-            self._grow(name, attrs)
-            return
-        self._attrs = attrs if _USUAL.issuperset(attrs) else plain_attributes(attrs)
-        self._open_tags.append(("", "", "", _VOCABULARY.scope(self._content)))
+        self._grow(name, attrs)
 
     def _start_stream(self, name: str, attrs: dict[str, str]) -> None:
         namespace, _unused, local = name.rpartition(SEPARATOR)
