@@ -1,7 +1,7 @@
 # Copyright (c) 2026, xmpp.federation contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What ``federation_check`` does: have the service try each partner, and see whether the inside server has a door of its own.
+"""What ``federation_check`` does: have the service try each partner, and knock at the inside server's own door.
 
 PRIVATE to the collection.
 """
@@ -42,7 +42,9 @@ def check(params: Mapping[str, Any]) -> list[dict[str, Any]]:
     state = desired.load(params["config_dir"])
     partners = _partners(params["partners"], state)
     if not 1 <= params["timeout"] <= 300:
-        raise RecordError([Problem("", "timeout", f"{params['timeout']} is not between 1 and 300", "give it in seconds")])
+        raise RecordError(
+            [Problem("", "timeout", f"{params['timeout']} is not between 1 and 300", "give it in seconds")]
+        )
     if not partners:
         return []
     bypass = _bypass_step(state, partners[0])
@@ -109,7 +111,9 @@ def _bypass_step(state: desired.Desired, partner: str) -> dict[str, Any]:
     if error:
         return _step("bypass", "pass", begun, f"The inside server refuses streams of partners ({error}).")
     return _step(
-        "bypass", "fail", begun,
+        "bypass",
+        "fail",
+        begun,
         f"The inside server takes streams of partners itself on port {S2S_PORT} of {host}, round the edge; "
         "switch its own server-to-server streams off (role xmpp_front_end).",
     )

@@ -3,12 +3,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A service manager for places without one: containers, and a demo without root.
 
-It does for the service what systemd does for a unit of Type=notify: it waits for READY=1, starts the service again when it
-dies or gives no sign of life, and stops it with SIGTERM. ``python -m xmpp_edge.standalone start|stop|restart|status``;
+It does for the service what systemd does for a unit of Type=notify: it waits for READY=1, starts the service again when
+it dies or gives no sign of life, and stops it with SIGTERM. ``python -m xmpp_edge.standalone start|stop|restart|status``;
 each may be given again and answers with one line of JSON.
 
-A lock on the pid file, held as long as the supervisor lives, says whether it runs. A pid alone would not: another process
-may have got it.
+A lock on the pid file, held as long as the supervisor lives, says whether it runs. A pid alone would not: another
+process may have got it.
 """
 
 from __future__ import annotations
@@ -89,7 +89,8 @@ def start(place: Place) -> bool:
     with os.fdopen(told, "rb") as pipe:
         answer = pipe.read().decode("utf-8", "replace")
     if answer != "ready":
-        raise ManagerError(f"the service did not start: {answer or 'its supervisor ended'}\n{_tail(place.log_file)}".strip())
+        why = answer or "its supervisor ended"
+        raise ManagerError(f"the service did not start: {why}\n{_tail(place.log_file)}".strip())
     return True
 
 
