@@ -100,3 +100,24 @@ def test_every_option_of_edge_config_is_a_variable(module_options: dict[str, dic
     theirs = shape(module_options["edge_config"])
     theirs.pop("state", None)
     assert {name: ours.get(f"xmpp_edge_{name}") for name in theirs} == theirs
+
+
+def test_both_roles_take_the_same_partners() -> None:
+    ours, theirs = (readme.options_of(role)["xmpp_edge_partners"]["options"] for role in ROLES)
+    assert ours == theirs
+
+
+def test_the_trial_before_a_run_is_that_run() -> None:
+    """What preflight tries in check mode has to be what federation then writes, option by option."""
+    home = tree.ROOT / "roles/xmpp_edge/tasks"
+    tried, written = (
+        {
+            key: value
+            for task in yaml.safe_load((home / name).read_text())
+            for key, value in task.items()
+            if key.rpartition(".")[2] in ("edge_config", "xmpp_partner", "external_access_policy")
+        }
+        for name in ("preflight.yml", "federation.yml")
+    )
+    assert len(written) == 3
+    assert tried == written

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The parts of README.md that come from elsewhere: ``readme.py --write`` or ``readme.py --check``.
+"""The parts of README.md and of the roles' own that come from elsewhere: ``readme.py --write`` or ``readme.py --check``.
 
 The tables of role variables are written from the roles' argument specs, between marks of the form
 ``<!-- variables xmpp_edge: begin -->`` and ``<!-- variables xmpp_edge: end -->``.
@@ -21,7 +21,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
 MARKED = re.compile(r"(<!-- variables (\w+): begin -->\n).*?(<!-- variables \2: end -->)", re.DOTALL)
-MARKUP = re.compile(r"\b[OVMP]\(([^()]*)\)")
+MARKUP = re.compile(r"\b[CEOVMP]\(([^()]*)\)")
 
 
 def plain(text: str | list[str]) -> str:
@@ -58,7 +58,7 @@ def default(option: dict[str, Any], nested: bool) -> str:
         # A key of an entry has the default of the module that it is handed to.
         return "" if nested else "not managed"
     value = option["default"]
-    shown = str(value).lower() if isinstance(value, bool) else value
+    shown = str(value).lower() if isinstance(value, bool) else str(value).replace("|", "\\|")
     return "empty" if value in ("", [], {}) else f"`{shown}`"
 
 
@@ -83,13 +83,16 @@ def render(text: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    text = README.read_text(encoding="utf-8")
-    wanted = render(text)
-    if arguments == ["--write"]:
-        README.write_text(wanted, encoding="utf-8")
-        return 0
-    if wanted != text:
-        print("README.md does not show the variables as they are: run `make docs`")
+    stale = []
+    for path in (README, *sorted(ROOT.glob("roles/*/README.md"))):
+        text = path.read_text(encoding="utf-8")
+        wanted = render(text)
+        if arguments == ["--write"]:
+            path.write_text(wanted, encoding="utf-8")
+        elif wanted != text:
+            stale.append(str(path.relative_to(ROOT)))
+    if stale:
+        print(f"{', '.join(stale)}: not the variables as they are; run `make docs`")
         return 1
     return 0
 
