@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The parts of README.md and of the roles' own that come from elsewhere: ``readme.py --write`` or ``readme.py --check``.
+"""The parts of the READMEs that come from elsewhere: ``readme.py --write`` or ``readme.py --check``.
 
 The tables of role variables are written from the roles' argument specs, between marks of the form
 ``<!-- variables xmpp_edge: begin -->`` and ``<!-- variables xmpp_edge: end -->``.
