@@ -62,6 +62,7 @@ def run() -> int:
 def close(stage: Stage, code: int) -> None:
     """Leave the stage as the user wants it; after a failure the logs stay."""
     if os.environ.get("KEEP", "") not in ("", "0") and code != 130:
+        stage.keep()
         print(keep_notes(stage))
         return
     stage.end(keep_logs=code == 1)

@@ -57,9 +57,9 @@ class Stage:
 
     @classmethod
     def kept(cls) -> Stage:
-        """The demo that KEEP=1 left running; the youngest when there are several."""
-        notes = Path(tempfile.gettempdir()).glob(f"{PREFIX}*/pids.json")
-        found = [path.parent for path in notes if os.access(path, os.W_OK)]
+        """The demo that KEEP=1 left running, the youngest when there are several; never one that still plays."""
+        notes = Path(tempfile.gettempdir()).glob(f"{PREFIX}*/kept.json")
+        found = [path.parent for path in notes if path.stat().st_uid == os.getuid()]
         if not found:
             raise StageError("No demo was left running. Start one with: make demo KEEP=1")
         return cls(max(found, key=lambda path: path.stat().st_mtime))
@@ -71,6 +71,10 @@ class Stage:
         path = self.directory / name
         path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         return path
+
+    def keep(self) -> None:
+        """Mark this stage as one that its user looks after."""
+        self.write("kept.json", {})
 
     async def start(self, name: str, *command: str) -> dict[str, Any]:
         """Start a stand-in in a session of its own, and return what it says when it is ready."""

@@ -147,8 +147,8 @@ class Demo:
             took = await self.deliver(sender, to, f"Hello from {sender}")
             self.screen.row(f"{sender} -> {to}", "delivered", took)
             times = [await self.deliver(sender, to, f"message {number}") for number in range(MORE_MESSAGES)]
-            slowest = f"slowest {max(times) * 1000:.1f} ms"
-            self.screen.row(f"  {MORE_MESSAGES} more, one by one", f"delivered, {slowest}", statistics.median(times))
+            slowest = f"delivered; median, slowest {max(times) * 1000:.1f} ms"
+            self.screen.row(f"  {MORE_MESSAGES} more, one by one", slowest, statistics.median(times))
 
     async def refusal(self, sender: str, to: str) -> dict[str, Any]:
         """The error that a sender gets for a message."""
