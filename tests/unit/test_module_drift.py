@@ -51,7 +51,7 @@ def _documented(module: str) -> dict[str, Any]:
     document = _document(module, "DOCUMENTATION")
     options: dict[str, Any] = {}
     for fragment in document["extends_documentation_fragment"]:
-        name, _, part = fragment.removeprefix("xmpp.federation.").partition(".")
+        name, _dot, part = fragment.removeprefix("xmpp.federation.").partition(".")
         source = importlib.import_module(f"{PACKAGE}.doc_fragments.{name}").ModuleDocFragment
         options.update(yaml.safe_load(getattr(source, (part or "documentation").upper()))["options"])
     return {**options, **document["options"]}

@@ -33,7 +33,7 @@ def _service(directory: Path, answer: bytes) -> Iterator[list[bytes]]:
         listener.listen()
 
         def serve() -> None:
-            channel, _ = listener.accept()
+            channel, _peer = listener.accept()
             with channel:
                 asked.append(channel.makefile("rb").readline())
                 channel.sendall(answer)

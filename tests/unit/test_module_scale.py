@@ -40,9 +40,9 @@ def _timed(run: Callable[[], dict[str, Any]]) -> tuple[float, dict[str, Any]]:
 @pytest.fixture
 def yardstick() -> float:
     """The time of some work of the same kind: parsing and writing plain JSON."""
-    text = json.dumps([_partners(True) for _ in range(10)])
+    text = json.dumps([_partners(True)] * 10)
     started = time.process_time()
-    for _ in range(5):
+    for _turn in range(5):
         json.dumps(json.loads(text), sort_keys=True, indent=2)
     return time.process_time() - started
 
