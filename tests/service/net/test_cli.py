@@ -92,13 +92,13 @@ async def told(process) -> str:
 
 def test_check_says_valid_with_the_hash_and_invalid_with_every_problem(records, capsys):
     records.write()
-    code, out, _ = ask(records, capsys, "check", "--json")
+    code, out, _unused = ask(records, capsys, "check", "--json")
     assert code == 0
     answer = json.loads(out)
     assert answer["valid"] is True
     assert len(answer["records_hash"]) == 64
     (records.directory / "edge.json").write_text('{"schema": 1, "edge": {"domians": [], "listen_port": 0}}')
-    code, out, _ = ask(records, capsys, "check", "--json")
+    code, out, _unused = ask(records, capsys, "check", "--json")
     assert code == 1
     answer = json.loads(out)
     assert answer["valid"] is False
@@ -112,10 +112,10 @@ def test_check_says_valid_with_the_hash_and_invalid_with_every_problem(records, 
 @pytest.mark.parametrize("words", [["status"], ["streams"], ["drain"], ["test", THEIRS], ["reload"]])
 def test_without_a_service_the_code_is_3(records, capsys, words):
     records.write()
-    code, _, err = ask(records, capsys, *words)
+    code, _unused, err = ask(records, capsys, *words)
     assert code == 3
     assert "does not run" in err
-    code, out, _ = ask(records, capsys, *words, "--json")
+    code, out, _unused = ask(records, capsys, *words, "--json")
     assert code == 3
     assert "error" in json.loads(out)
 
@@ -131,7 +131,7 @@ def test_bad_records_and_a_taken_port_keep_the_service_from_starting(records):
     async def test() -> None:
         records.write()
         (records.directory / "partners.json").write_text("{")
-        code, _, err = await command(records, "run")
+        code, _unused, err = await command(records, "run")
         assert code == 4
         assert "partners.json" in err
         with socket.socket() as taken:
@@ -139,7 +139,7 @@ def test_bad_records_and_a_taken_port_keep_the_service_from_starting(records):
             taken.listen()
             records.edge["listen_port"] = taken.getsockname()[1]
             records.write()
-            code, _, err = await command(records, "run")
+            code, _unused, err = await command(records, "run")
             assert code == 4
             assert "listen_port" in err
             assert not (records.directory / "control.sock").exists()
@@ -150,33 +150,33 @@ def test_bad_records_and_a_taken_port_keep_the_service_from_starting(records):
 def test_a_life(records):
     async def test() -> None:
         async with running(records) as process:
-            code, out, _ = await command(records, "status", "--json")
+            code, out, _unused = await command(records, "status", "--json")
             status = json.loads(out)
             assert code == 0
             assert status["pid"] == process.pid
             assert status["federation"] is True
             assert status["partners"][0]["domain"] == THEIRS
             assert status["inside"][0]["state"] in ("down", "connecting")
-            code, out, _ = await command(records, "status")
+            code, out, _unused = await command(records, "status")
             assert code == 0
             assert "cannot be reached" in out
             assert (await command(records, "streams"))[1] == "No streams are open.\n"
 
-            code, out, _ = await command(records, "test", THEIRS, "--json", "--timeout", "5")
+            code, out, _unused = await command(records, "test", THEIRS, "--json", "--timeout", "5")
             assert code == 1
             assert json.loads(out)["passed"] is False
             assert "cannot be reached in full" in (await command(records, "test", THEIRS, "--timeout", "5"))[1]
 
             records.partners.append({"domain": "other.example", **PLAIN})
             records.write()
-            code, out, _ = await command(records, "reload", "--json")
+            code, out, _unused = await command(records, "reload", "--json")
             assert code == 0
             assert json.loads(out)["records_hash"] != status["records_hash"]
             assert (await told(process)).startswith("RELOADING=1\nMONOTONIC_USEC=")
             assert await told(process) == "READY=1"
 
             (records.directory / "edge.json").write_text("[]")
-            code, out, _ = await command(records, "reload", "--json")
+            code, out, _unused = await command(records, "reload", "--json")
             assert code == 1
             assert json.loads(out)["reloaded"] is False
             process.send_signal(signal.SIGHUP)
@@ -187,7 +187,7 @@ def test_a_life(records):
             assert (await command(records, "run"))[0] == 4
 
             process.send_signal(signal.SIGTERM)
-            out, _ = await process.communicate()
+            out, _unused = await process.communicate()
             assert process.returncode == 0
             events = [json.loads(line)["event"] for line in out.decode().splitlines()]
             assert events[-1] == "stopped"
@@ -214,7 +214,7 @@ def test_no_file_descriptor_left_is_survived(records):
             soft, hard = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
             resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (opened + 5, hard))
             port = records.edge["listen_port"]
-            writers = [(await asyncio.open_connection("127.0.0.1", port))[1] for _ in range(20)]
+            writers = [(await asyncio.open_connection("127.0.0.1", port))[1] for _unused in range(20)]
             while (line := json.loads(await process.stdout.readline()))["event"] != "out_of_resources":
                 pass
             assert "LimitNOFILE" in line["text"]

@@ -50,7 +50,7 @@ def test_an_unknown_partner_is_not_touched():
     async def test() -> None:
         async with world() as here:
             publish(here)
-            _, steps = await diagnose(here, "stranger.example")
+            _unused, steps = await diagnose(here, "stranger.example")
             assert steps["partner"]["result"] == "fail"
             assert "partners" in steps["partner"]["diagnosis"]
             assert {steps[name]["result"] for name in ("srv", "tcp", "inside_link", "stream", "ping")} == {"skip"}
@@ -63,7 +63,7 @@ def test_a_name_that_is_none_is_told():
     async def test() -> None:
         async with world() as here:
             publish(here)
-            _, steps = await diagnose(here, "not a domain")
+            _unused, steps = await diagnose(here, "not a domain")
             assert "not a domain" in steps["partner"]["diagnosis"]
 
     run(test)
@@ -73,7 +73,7 @@ def test_federation_off_is_the_first_thing_to_fix():
     async def test() -> None:
         async with world(change=lambda records: records.edge.update(allow_federated_users=False)) as here:
             publish(here)
-            _, steps = await diagnose(here)
+            _unused, steps = await diagnose(here)
             assert steps["federation"]["result"] == "fail"
             assert "allow_federated_users" in steps["federation"]["diagnosis"]
             assert steps["ping"]["result"] == "skip"
@@ -107,7 +107,7 @@ def test_our_own_name_leading_elsewhere_is_found_out():
         async with world() as here:
             port = here.partner.port
             publish(here, ours=[f"_xmpp-server._tcp 60 IN SRV 0 0 {port} other", "other 60 IN A 127.0.0.1"])
-            _, steps = await diagnose(here)
+            _unused, steps = await diagnose(here)
             assert steps["own_srv"]["result"] == "fail"
             assert "another" in steps["own_srv"]["diagnosis"]
 
@@ -117,7 +117,7 @@ def test_our_own_name_leading_elsewhere_is_found_out():
 def test_our_own_name_not_published_is_found_out():
     async def test() -> None:
         async with world() as here:
-            _, steps = await diagnose(here)
+            _unused, steps = await diagnose(here)
             assert steps["own_srv"]["result"] == "fail"
             assert f"_xmpp-server._tcp.{OURS}" in steps["own_srv"]["diagnosis"]
 
@@ -140,7 +140,7 @@ def test_a_link_that_is_down_is_told_with_its_reason():
     async def test() -> None:
         async with world(change=lambda records: records.edge.update(inside={"port": 1})) as here:
             publish(here)
-            _, steps = await diagnose(here)
+            _unused, steps = await diagnose(here)
             assert steps["inside_link"]["result"] == "fail"
             assert "cannot be reached" in steps["inside_link"]["diagnosis"]
 
@@ -177,7 +177,7 @@ def test_a_refusing_partner_is_quoted():
                 )
 
             refusing = asyncio.ensure_future(refuse())
-            _, steps = await diagnose(here)
+            _unused, steps = await diagnose(here)
             await refusing
             assert steps["tcp"]["result"] == "pass"
             assert "you are not on our list" in steps["stream"]["diagnosis"]
@@ -191,7 +191,7 @@ def test_a_name_looked_up_badly_does_not_end_the_service():
             records.edge["resolvers"] = ["127.0.0.1:1"]
 
         async with world(change=nowhere) as here:
-            _, steps = await diagnose(here)
+            _unused, steps = await diagnose(here)
             assert "resolver" in steps["srv"]["diagnosis"]
             assert here.service.status()["resolver_error"]
 

@@ -97,7 +97,7 @@ def test_other_protocols_are_turned_away(garbage):
 def test_one_address_may_have_so_many_unproven_connections():
     async def test() -> None:
         async with world(bounds=Bounds(per_address=3)) as here:
-            peers = [await connect(here) for _ in range(3)]
+            peers = [await connect(here) for _unused in range(3)]
             for peer in peers:
                 await peer.send(HELLO)
                 await peer.until(rb"<stream:features>")
@@ -120,7 +120,7 @@ def test_when_there_are_too_many_the_oldest_goes():
     async def test() -> None:
         async with world(change=few) as here:
             peers = []
-            for _ in range(4):
+            for _unused in range(4):
                 peers.append(await connect(here))
                 await peers[-1].send(HELLO)
                 await peers[-1].until(rb"<stream:features>")
@@ -178,11 +178,11 @@ def test_many_questions_about_one_partner_share_one_connection():
     async def test() -> None:
         async with world() as here, Listener() as listener:
             verifying(listener)(here)
-            peers = [await connect(here) for _ in range(5)]
+            peers = [await connect(here) for _unused in range(5)]
             for peer in peers:
                 await peer.send(HELLO + proof())
             server = await authoritative(listener)
-            for _ in peers:
+            for _unused in peers:
                 found = await server.until(rb"<db:verify [^>]*id='([0-9a-f]+)'[^>]*>k</db:verify>")
                 answer = f"<db:verify from='{THEIRS}' to='{OURS}' id='{found[1].decode()}' type='valid'/>"
                 await server.send(answer.encode())
@@ -198,7 +198,7 @@ def test_an_authoritative_server_that_goes_away_fails_all_that_waits_and_is_not_
         timing = replace(QUICK, verify_retry=60)
         async with world(timing=timing) as here, Listener() as listener:
             verifying(listener)(here)
-            peers = [await connect(here) for _ in range(3)]
+            peers = [await connect(here) for _unused in range(3)]
             for peer in peers:
                 await peer.send(HELLO + proof())
             server = await authoritative(listener)
@@ -216,7 +216,7 @@ def test_forged_requests_do_not_make_us_dial_without_end():
 
     async def test() -> None:
         async with world(change=nowhere, timing=replace(QUICK, verify_retry=60)) as here:
-            for _ in range(10):
+            for _unused in range(10):
                 peer = await connect(here)
                 await peer.send(HELLO + proof())
                 await peer.until(rb"<db:result [^>]*type='error'.*<remote-connection-failed")

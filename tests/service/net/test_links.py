@@ -94,7 +94,7 @@ def test_links_are_opened_a_few_at_a_time():
 
             async with world(change=change, bounds=Bounds(links_at_once=3), start=False) as here:
                 starting = asyncio.ensure_future(here.service.start())
-                peers = [await listener.accept() for _ in range(3)]
+                peers = [await listener.accept() for _unused in range(3)]
                 await peers[0].until(rb"<stream:stream")
                 assert listener.waiting == 0
                 for done in range(10):

@@ -255,7 +255,7 @@ def test_pairs_have_streams_of_their_own():
             here.inside.domains = (OURS, "second.example")
             await here.inside.send_message(DESK, BOB, "one")
             await here.inside.send_message("dave@second.example/x", BOB, "two")
-            bodies = {(await here.partner.mailbox(BOB).wait()).body for _ in range(2)}
+            bodies = {(await here.partner.mailbox(BOB).wait()).body for _unused in range(2)}
             assert bodies == {"one", "two"}
             assert len([stream for stream in here.service.streams() if stream["direction"] == "out"]) == 2
 
