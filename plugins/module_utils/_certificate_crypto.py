@@ -4,7 +4,7 @@
 
 """Keys, requests and certificates: made, read and issued. The only code here that touches `cryptography`.
 
-Import it only where the library is known to be there.
+Use it only where the library is known to be there.
 
 PRIVATE to the collection.
 """
@@ -17,29 +17,34 @@ import re
 from datetime import datetime, timedelta, timezone
 from typing import Any, Iterable, NamedTuple, Sequence
 
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-
 from ._certificate_facts import SUBJECT, CertificateFacts, KeyFacts, Request, RequestFacts
 from ._records import names
 
-OIDS = {
-    "country": NameOID.COUNTRY_NAME,
-    "state_or_province": NameOID.STATE_OR_PROVINCE_NAME,
-    "city": NameOID.LOCALITY_NAME,
-    "organization": NameOID.ORGANIZATION_NAME,
-    "organizational_unit": NameOID.ORGANIZATIONAL_UNIT_NAME,
-    "common_name": NameOID.COMMON_NAME,
-}
-CURVE_TYPES: dict[str, Any] = {"ec_p256": ec.SECP256R1, "ec_p384": ec.SECP384R1, "ec_p521": ec.SECP521R1}
-DIGESTS: dict[str, Any] = {"sha256": hashes.SHA256, "sha384": hashes.SHA384, "sha512": hashes.SHA512}
-SRV_NAME = x509.ObjectIdentifier("1.3.6.1.5.5.7.8.7")
-XMPP_ADDR = x509.ObjectIdentifier("1.3.6.1.5.5.7.8.5")
-# DER tags: SRVName is an IA5String (RFC 4985), XmppAddr a UTF8String (RFC 6120).
-TAGS = {SRV_NAME: 0x16, XMPP_ADDR: 0x0C}
+try:
+    from cryptography import x509
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+except ImportError:
+    # Whoever needs this has looked for the library first, and told the user what to install.
+    pass
+else:
+    OIDS = {
+        "country": NameOID.COUNTRY_NAME,
+        "state_or_province": NameOID.STATE_OR_PROVINCE_NAME,
+        "city": NameOID.LOCALITY_NAME,
+        "organization": NameOID.ORGANIZATION_NAME,
+        "organizational_unit": NameOID.ORGANIZATIONAL_UNIT_NAME,
+        "common_name": NameOID.COMMON_NAME,
+    }
+    CURVE_TYPES: dict[str, Any] = {"ec_p256": ec.SECP256R1, "ec_p384": ec.SECP384R1, "ec_p521": ec.SECP521R1}
+    DIGESTS: dict[str, Any] = {"sha256": hashes.SHA256, "sha384": hashes.SHA384, "sha512": hashes.SHA512}
+    SRV_NAME = x509.ObjectIdentifier("1.3.6.1.5.5.7.8.7")
+    XMPP_ADDR = x509.ObjectIdentifier("1.3.6.1.5.5.7.8.5")
+    # DER tags: SRVName is an IA5String (RFC 4985), XmppAddr a UTF8String (RFC 6120).
+    TAGS = {SRV_NAME: 0x16, XMPP_ADDR: 0x0C}
+
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 # Clocks of partners may be a little behind.
 SLACK = timedelta(minutes=5)

@@ -50,4 +50,4 @@ def require(module: Any, library: str, distribution: str, config_dir: str | None
                 if has_library(python, library, module.run_command):
                     respawn_module(python)  # does not return
         also = f"The environment of the installed proxy has it too, and none was found in {INSTALL_DIR}."
-        module.fail_json(msg=f"{missing_required_lib(distribution)} {also}", exception=str(exc))
+        module.fail_json(msg=f"{missing_required_lib(distribution)}. {also}", exception=str(exc))

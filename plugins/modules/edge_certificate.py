@@ -422,6 +422,7 @@ problems:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils._certificate_module import run
 from ..module_utils._certificate_options import OPTIONS, RULES
 from ..module_utils._respawn import require
 
@@ -429,9 +430,6 @@ from ..module_utils._respawn import require
 def main() -> None:
     module = AnsibleModule(argument_spec=OPTIONS, supports_check_mode=True, **RULES)
     require(module, "cryptography.x509", "cryptography", module.params["config_dir"])
-    # Only now the library is known to be there.
-    from ..module_utils._certificate_module import run
-
     run(module)
 
 

@@ -662,7 +662,7 @@ def test_random_walk(run: Run, config_dir: Path, tmp_path: Path, ca: Ca) -> None
     """Whatever is asked in whatever order: check mode is right, a second run is quiet, what is in use agrees."""
     dice = random.Random(20261122)
     answer = tmp_path / "answer.pem"
-    for _ in range(30):
+    for _turn in range(30):
         options: dict[str, Any] = {"xmpp_domains": dice.sample(["a.example", "b.example", "c.example"], 2)}
         if dice.random() < 0.3:
             options["key_type"] = dice.choice(["ec_p256", "ec_p384"])
