@@ -199,7 +199,7 @@ class Diagnosis:
     async def _stream(self) -> str:
         self._known()
         self._need("federation")
-        routes = [self.relay.routes.route(pair) for pair in self._pairs()]
+        routes = [self.relay.routes.between(pair.local, pair.remote) for pair in self._pairs()]
         for route in routes:
             route.open()
         for route in routes:

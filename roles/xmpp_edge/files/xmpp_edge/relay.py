@@ -13,6 +13,7 @@ import asyncio
 import re
 import secrets
 from html import unescape
+from typing import Literal
 
 from .config import Snapshot
 from .current import Current
@@ -50,7 +51,8 @@ class Relay:
         self.routes = Routes(current, dialer, self.undeliverable)
         self.links = Links(current, self.from_inside, self.in_doubt_inside)
         self._pings: dict[tuple[str, str, str], asyncio.Future[str | None]] = {}
-        self._verdicts: dict[tuple[str, str, str], Verdict] = {}
+        self._in: dict[tuple[str, str], Verdict] = {}
+        self._out: dict[tuple[str, str], Verdict] = {}
         self._judged: Snapshot | None = None
 
     # from partners
@@ -62,7 +64,10 @@ class Relay:
         assert receiver is not None
         if self._pings and self._answers_ping(stanza, sender, receiver):
             return
-        verdict = self._judge("in", sender, receiver)
+        names = (sender.bare, receiver.bare)
+        verdict = self._in.get(names) if self._judged is self.current.snapshot else None
+        if verdict is None:
+            verdict = self._judge("in", names, sender, receiver)
         if not verdict.passed:
             self._refuse(stanza, verdict, "in")
             if self.links.is_up(sender.domain):
@@ -78,7 +83,7 @@ class Relay:
             )
             self._back_to_partner(stanza, condition, _type(condition), _INSIDE_TEXTS.get(condition, ""))
             return
-        self._passed(stanza, "in", sender, receiver)
+        self._passed(stanza, "in", names)
 
     def in_doubt_inside(self, stanza: Stanza) -> None:
         """The inside link broke before it was certain that this arrived."""
@@ -89,7 +94,7 @@ class Relay:
         reply = error_reply(stanza, condition, error_type, text)
         self.current.audit.counters["bounced_in" if reply is not None else "dropped_in"] += 1
         if reply is not None and reply.from_ is not None and reply.to is not None:
-            self.routes.send(Pair(reply.from_.domain, reply.to.domain), reply)
+            self.routes.between(reply.from_.domain, reply.to.domain).send(reply)
 
     # from the inside server
 
@@ -99,7 +104,10 @@ class Relay:
         if sender is None or receiver is None:
             self.current.audit.refused("no_address", direction="out", link=link.name)
             return
-        verdict = self._judge("out", sender, receiver)
+        names = (sender.bare, receiver.bare)
+        verdict = self._out.get(names) if self._judged is self.current.snapshot else None
+        if verdict is None:
+            verdict = self._judge("out", names, sender, receiver)
         if not verdict.passed:
             self._refuse(stanza, verdict, "out")
             self._back_inside(stanza, verdict.condition, verdict.error_type, verdict.text)
@@ -107,8 +115,8 @@ class Relay:
         if len(stanza.payload) > self.current.bounds.partner_stanza:
             self._back_inside(stanza, "policy-violation", "modify", "This is larger than a partner would take.")
             return
-        self._passed(stanza, "out", sender, receiver)
-        self.routes.send(Pair(sender.domain, receiver.domain), stanza)
+        self._passed(stanza, "out", names)
+        self.routes.between(sender.domain, receiver.domain).send(stanza)
 
     def undeliverable(self, stanza: Stanza, condition: str, text: str) -> None:
         """A route gives a stanza back."""
@@ -127,26 +135,26 @@ class Relay:
 
     # both
 
-    def _judge(self, direction: str, sender: JID, receiver: JID) -> Verdict:
+    def _judge(self, direction: Literal["in", "out"], names: tuple[str, str], sender: JID, receiver: JID) -> Verdict:
+        """Ask the gates, and remember what they said for as long as the Snapshot lasts."""
         snapshot = self.current.snapshot
-        if self._judged is not snapshot or len(self._verdicts) > _MOST_VERDICTS:
-            self._verdicts.clear()
+        if self._judged is not snapshot or len(self._in) + len(self._out) > _MOST_VERDICTS:
+            self._in.clear()
+            self._out.clear()
             self._judged = snapshot
-        key = (direction, sender.bare, receiver.bare)
-        verdict = self._verdicts.get(key)
-        if verdict is None:
-            verdict = decide(snapshot, "in" if direction == "in" else "out", sender, receiver)
-            self._verdicts[key] = verdict
+        verdict = decide(snapshot, direction, sender, receiver)
+        (self._in if direction == "in" else self._out)[names] = verdict
         return verdict
 
-    def _passed(self, stanza: Stanza, direction: str, sender: JID, receiver: JID) -> None:
+    def _passed(self, stanza: Stanza, direction: str, names: tuple[str, str]) -> None:
         audit = self.current.audit
         audit.counters[direction] += 1
-        audit.first_pass(direction, sender.bare, receiver.bare)
+        if names not in audit.seen:
+            audit.first_pass(direction, names)
         if self.current.snapshot.log_message_bodies and stanza.kind == "message":
             found = _BODY.search(stanza.payload)
-            if found is not None:
-                audit.body(direction, sender.full, receiver.full, unescape(found.group(1)))
+            if found is not None and stanza.from_ is not None and stanza.to is not None:
+                audit.body(direction, stanza.from_.full, stanza.to.full, unescape(found.group(1)))
 
     def _refuse(self, stanza: Stanza, verdict: Verdict, direction: str) -> None:
         assert stanza.from_ is not None
@@ -178,7 +186,7 @@ class Relay:
         answer: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
         self._pings[pair.local, pair.remote, number] = answer
         try:
-            self.routes.send(pair, stanza)
+            self.routes.between(pair.local, pair.remote).send(stanza)
             return await answer
         finally:
             del self._pings[pair.local, pair.remote, number]

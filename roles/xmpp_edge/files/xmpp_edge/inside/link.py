@@ -14,6 +14,7 @@ import asyncio
 import ssl
 import time
 from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 from ..current import Current
@@ -76,15 +77,13 @@ class Link:
         connection, machine = self.connection, self._machine
         if self.state != "up" or connection is None or machine is None or not machine.established:
             return "remote-server-timeout"
-        now = self._loop.time()
-        actions = machine.send(stanza, now)
-        bounds = self.current.bounds
-        data = b"".join([action.data for action in actions if type(action) is Send])
-        if len(data) > bounds.inside_stanza:
+        now = monotonic()
+        data = b"".join([action.data for action in machine.send(stanza, now) if type(action) is Send])
+        if len(data) > self.current.bounds.inside_stanza:
             # Not handed on, so as if it had never been written.
             return "policy-violation"
         if connection.paused:
-            if connection.buffered > bounds.hard_write_buffer:
+            if connection.buffered > self.current.bounds.hard_write_buffer:
                 return "resource-constraint"
             if source is not None:
                 source.hold(self)

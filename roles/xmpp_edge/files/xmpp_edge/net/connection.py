@@ -75,8 +75,8 @@ class Connection(asyncio.Protocol):
         self.finished = False
         self.lost = False
         self.peer = ""
-        self.handed = 0
-        """Bytes ever given to the transport."""
+        self.position = 0
+        """The offset that the next byte written will have."""
         self.broken = False
         """The connection ended before the stream did."""
         self._waiting: list[bytes] = []
@@ -170,8 +170,10 @@ class Connection(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         """Queue bytes; all of one loop turn go out in one piece."""
+        size = len(data)
         self._waiting.append(data)
-        self._waiting_size += len(data)
+        self._waiting_size += size
+        self.position += size
         if not self._flush_due:
             self._flush_due = True
             self.loop.call_soon(self._flush)
@@ -196,11 +198,6 @@ class Connection(asyncio.Protocol):
         if self.transport is None:
             return 0
         return self._waiting_size + self.transport.get_write_buffer_size()
-
-    @property
-    def position(self) -> int:
-        """The offset that the next byte written will have."""
-        return self.handed + self._waiting_size
 
     def acknowledged(self) -> int | None:
         """Bytes the peer's TCP has confirmed, None when that cannot be known (inside TLS, or not on Linux)."""
@@ -241,7 +238,6 @@ class Connection(asyncio.Protocol):
         data = self._waiting[0] if len(self._waiting) == 1 else b"".join(self._waiting)
         self._waiting.clear()
         self._waiting_size = 0
-        self.handed += len(data)
         if not self.transport.is_closing():
             self.transport.write(data)
 

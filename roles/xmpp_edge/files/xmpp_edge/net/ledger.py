@@ -22,16 +22,18 @@ _MANY = 1000
 class Ledger:
     """The stanzas written last, with the offset of their end and the time."""
 
-    __slots__ = ("_entries",)
+    __slots__ = ("_entries", "_enough")
 
     def __init__(self) -> None:
         self._entries: deque[tuple[int, float, Stanza]] = deque()
+        self._enough = _MANY
 
     def note(self, connection: Connection, stanza: Stanza, now: float) -> None:
         """The stanza has just been given to the connection as its last bytes."""
         self._entries.append((connection.position, now, stanza))
-        if len(self._entries) > _MANY:
+        if len(self._entries) > self._enough:
             self._trim(connection)
+            self._enough = len(self._entries) + _MANY // 2
 
     def in_doubt(self, connection: Connection, now: float, *, clean: bool) -> list[Stanza]:
         """What may not have arrived, in the order sent; the ledger is empty afterwards."""
@@ -43,13 +45,11 @@ class Ledger:
         return doubtful
 
     def _trim(self, connection: Connection) -> None:
-        """Forget the older half as far as it has been confirmed."""
+        """Forget what has been confirmed, but for the last half thousand."""
         confirmed = connection.acknowledged()
         if confirmed is None:
             confirmed = connection.position - connection.buffered
-        for _unused in range(_MANY // 2):
-            if self._entries[0][0] > confirmed:
-                break
+        while len(self._entries) > _MANY // 2 and self._entries[0][0] <= confirmed:
             self._entries.popleft()
 
 

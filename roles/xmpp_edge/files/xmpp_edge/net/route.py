@@ -14,6 +14,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from time import monotonic
 from typing import Any
 
 from ..config import Difference, Partner
@@ -41,7 +42,7 @@ class Routes:
         self.current = current
         self.dialer = dialer
         self.undeliverable = undeliverable
-        self.routes: dict[Pair, Route] = {}
+        self.routes: dict[tuple[str, str], Route] = {}
         self.queued_bytes = 0
         self.leaving: set[Connection] = set()
         """Streams that are being closed, and may still tell what has not arrived."""
@@ -49,16 +50,16 @@ class Routes:
         self.last_errors: dict[str, str] = {}
         """By partner domain: why the last attempt failed; gone with the next success."""
 
-    def send(self, pair: Pair, stanza: Stanza) -> None:
-        """Send, queue, or give back."""
-        self.route(pair).send(stanza)
-
-    def route(self, pair: Pair) -> Route:
-        """The way for a pair; made when it is first asked for."""
-        route = self.routes.get(pair)
+    def between(self, local: str, remote: str) -> Route:
+        """The way from a domain of ours to a partner's; made when it is first asked for."""
+        route = self.routes.get((local, remote))
         if route is None:
-            route = self.routes[pair] = Route(self, pair)
+            route = self.routes[local, remote] = Route(self, Pair(local, remote))
         return route
+
+    def forget(self, route: Route) -> None:
+        """Nothing waits on this way, and nothing is to be remembered of it."""
+        self.routes.pop((route.pair.local, route.pair.remote), None)
 
     def established(self) -> Iterable[Route]:
         """Those on which stanzas flow."""
@@ -66,14 +67,15 @@ class Routes:
 
     def heard_from(self, pair: Pair) -> None:
         """The partner has just proven itself to us: no reason to wait any longer before we call it again."""
-        route = self.routes.get(pair)
+        route = self.routes.get((pair.local, pair.remote))
         if route is not None:
             route.forget_failure()
 
     def apply(self, change: Difference) -> None:
         """Touch only the ways that a new Snapshot changes."""
         again = change.dialback_secret or change.resolvers
-        for pair, route in list(self.routes.items()):
+        for route in list(self.routes.values()):
+            pair = route.pair
             if change.federation_off:
                 route.shut("policy-violation", "not-allowed", "Federation has been switched off.")
             elif pair.remote in change.gone_partners:
@@ -195,7 +197,7 @@ class Route:
         self._cancel()
         self._detach(condition, text)
         self._empty(error, text)
-        self.everyone.routes.pop(self.pair, None)
+        self.everyone.forget(self)
 
     def renew(self) -> None:
         """Open a new stream under the new settings; what waits, waits for that one."""
@@ -206,7 +208,7 @@ class Route:
         if self._queue:
             self._task = self._loop.create_task(self._run())
         else:
-            self.everyone.routes.pop(self.pair, None)
+            self.everyone.forget(self)
 
     def forget_failure(self) -> None:
         """Let the next stanza try at once."""
@@ -296,11 +298,11 @@ class Route:
         elif self._queue and not self.current.draining:
             self._task = self._loop.create_task(self._run())
         elif not self._queue:
-            self.everyone.routes.pop(self.pair, None)
+            self.everyone.forget(self)
 
     def _transmit(self, connection: Connection, stanza: Stanza) -> None:
         assert self.machine is not None
-        now = self._loop.time()
+        now = monotonic()
         connection.send(self.machine.send(stanza, now))
         self._ledger.note(connection, stanza, now)
         self.sent += 1

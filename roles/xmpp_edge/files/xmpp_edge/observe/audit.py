@@ -45,7 +45,8 @@ class Audit:
         self._clock = clock
         self._filled = clock()
         self._left_out = 0
-        self._seen: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self.seen: OrderedDict[tuple[str, str], None] = OrderedDict()
+        """Pairs of sender and receiver of which a pass has been written."""
         self._lines: queue.Queue[str | None] = queue.Queue(maxsize=10_000)
         self._thread: threading.Thread | None = None
         if background:
@@ -76,15 +77,12 @@ class Audit:
         self.counters["refused_" + reason] += 1
         self.flood("refused", reason=reason, **values)
 
-    def first_pass(self, direction: str, sender: str, receiver: str) -> None:
-        """A stanza passed; only the first of a pair of addresses is written."""
-        pair = (sender, receiver)
-        if pair in self._seen:
-            return
-        self._seen[pair] = None
-        if len(self._seen) > _MOST_PAIRS:
-            self._seen.popitem(last=False)
-        self.flood("passed", direction=direction, **{"from": sender, "to": receiver})
+    def first_pass(self, direction: str, names: tuple[str, str]) -> None:
+        """The first stanza of a pair of addresses passed. Ask ``seen`` before: this is called once a pair."""
+        self.seen[names] = None
+        if len(self.seen) > _MOST_PAIRS:
+            self.seen.popitem(last=False)
+        self.flood("passed", direction=direction, **{"from": names[0], "to": names[1]})
 
     def body(self, direction: str, sender: str, receiver: str, text: str) -> None:
         """The text of a message; only called where the administrator has asked for it."""
