@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 
-from peers.control import Remote
+from peers.control import Remote, RemoteError
 
 from .screen import Screen
 from .stage import Stage, StageError
-from .story import Demo
+from .story import Demo, server_name
 
 
 async def story(stage: Stage, screen: Screen) -> None:
@@ -86,16 +87,18 @@ def edge_cli(stage: Stage, *arguments: str) -> int:
 
 async def say(stage: Stage, sender: str, to: str, body: str) -> str:
     """Send a message and tell which came first, the message there or an error here."""
-    remotes = {name: Remote(stage.control(name)) for name in ("inside", "gmail", "stranger")}
-    ours, theirs = (remotes[address.partition("@")[2].partition(".")[0]] for address in (sender, to))
-    sent = (await ours.ask("message", from_=f"{sender}/say", to=to, body=body))["stanza_id"]
-    error = asyncio.create_task(ours.ask("wait", user=sender, stanza_id=sent, timeout=15))
-    there = asyncio.create_task(theirs.ask("wait", user=to, body=body, timeout=15))
-    done, waiting = await asyncio.wait({error, there}, return_when=asyncio.FIRST_COMPLETED)
-    for task in waiting:
-        task.cancel()
-    stanza = done.pop().result()["stanza"]
-    return f"{to} got it" if stanza["body"] else f"refused: {stanza['condition']}: {stanza['text']}"
+    ours, theirs = (Remote(stage.control(server_name(address))) for address in (sender, to))
+    sent = await ours.ask("message", from_=f"{sender}/say", to=to, body=body)
+    waits = [ours.ask("wait", user=sender, type="error", stanza_id=sent["stanza_id"])]
+    with contextlib.suppress(RemoteError):  # nobody there has that name, so there is nobody to look at
+        await theirs.ask("history", user=to)
+        waits.append(theirs.ask("wait", user=to, stanza_id=sent["stanza_id"]))
+    for first in asyncio.as_completed(waits, timeout=15):
+        stanza = (await first)["stanza"]
+        if stanza["type"] == "error":
+            return f"refused: {stanza['condition']}: {stanza['text']}".rstrip(": ")
+        return f"{to} got it after {(stanza['at'] - sent['at']) * 1000:.1f} ms"
+    raise TimeoutError
 
 
 def main() -> int:
@@ -120,7 +123,7 @@ def main() -> int:
             print(edge_log(stage))
         else:
             stage.end()
-    except (StageError, TimeoutError, OSError, KeyError) as problem:
+    except (StageError, RemoteError, TimeoutError, OSError) as problem:
         print(problem or "no answer", file=sys.stderr)
         return 1
     return 0

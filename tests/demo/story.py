@@ -22,12 +22,20 @@ from peers.control import Remote
 
 from .play import install_collection, play
 from .screen import Screen
-from .stage import Stage, free_port
+from .stage import Stage, StageError, free_port
 
 ALICE, CAROL = "alice@inside.example", "carol@inside.example"
 BOB, EVE = "bob@gmail.example", "eve@stranger.example"
 INVENTORY = Path(__file__).resolve().parent / "inventory.yml"
 MORE_MESSAGES = 100
+
+
+def server_name(address: str) -> str:
+    """Which stand-in serves an address."""
+    domain = address.partition("@")[2]
+    if domain not in ("inside.example", "gmail.example", "stranger.example"):
+        raise StageError(f"{address}: the demo has users at inside.example, gmail.example and stranger.example only")
+    return domain.partition(".")[0]
 
 
 class Demo:
@@ -140,7 +148,7 @@ class Demo:
         return float(got["stanza"]["at"]) - float(sent["at"])
 
     def server_of(self, address: str) -> Remote:
-        return self.servers[address.partition("@")[2].partition(".")[0]]
+        return self.servers[server_name(address)]
 
     async def messages(self) -> None:
         for sender, to in ((ALICE, BOB), (BOB, ALICE)):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import secrets
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterable
@@ -94,7 +95,7 @@ class Accounts:
         await self.route(text, element.get("from", ""), element.get("to", ""))
 
     async def send_message(self, sender: str, to: str, body: str, *, id_: str | None = None) -> str:
-        id_ = id_ or f"m{next(self._numbers)}"
+        id_ = id_ or f"message-{secrets.token_hex(6)}"
         await self.send(stanzas.message(sender, to, body, id_=id_))
         return id_
 

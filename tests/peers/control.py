@@ -92,7 +92,7 @@ class Desk:
         self._stop.set()
 
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one connection; a slow request does not hold up the next."""
+        """Serve one connection; a slow request does not hold up the next. Who hangs up does not wait for answers."""
         tasks: set[asyncio.Task[None]] = set()
 
         async def one(line: bytes) -> None:
@@ -105,7 +105,6 @@ class Desk:
                 task = asyncio.create_task(one(line))
                 tasks.add(task)
                 task.add_done_callback(tasks.discard)
-            await asyncio.gather(*tasks)
         except (ConnectionError, asyncio.CancelledError):
             pass
         finally:
