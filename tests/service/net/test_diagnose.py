@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from peers.raw import Listener
 
-from .harness import OURS, THEIRS, Records, World, run, world, zones
+from .harness import OURS, QUICK, THEIRS, Records, World, run, world, zones
 
 STEPS = ["federation", "partner", "srv", "tcp", "own_srv", "inside_link", "stream", "ping"]
 
@@ -194,5 +195,18 @@ def test_a_name_looked_up_badly_does_not_end_the_service():
             _unused, steps = await diagnose(here)
             assert "resolver" in steps["srv"]["diagnosis"]
             assert here.service.status()["resolver_error"]
+
+    run(test)
+
+
+def test_a_link_that_pauses_is_tried_again_because_somebody_asks():
+    async def test() -> None:
+        timing = replace(QUICK, first_retry=60, longest_link_retry=60)
+        async with world(timing=timing) as here:
+            publish(here)
+            await here.inside.drop(THEIRS)
+            await here.audit.wait("inside_link_down")
+            _, steps = await diagnose(here)
+            assert steps["inside_link"]["result"] == "pass"
 
     run(test)

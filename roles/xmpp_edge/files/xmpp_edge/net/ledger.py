@@ -22,7 +22,7 @@ _MANY = 1000
 class Ledger:
     """The stanzas written last, with the offset of their end and the time."""
 
-    __slots__ = ("_entries", "_enough")
+    __slots__ = ("_enough", "_entries")
 
     def __init__(self) -> None:
         self._entries: deque[tuple[int, float, Stanza]] = deque()
