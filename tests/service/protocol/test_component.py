@@ -100,6 +100,20 @@ def test_one_bad_address_does_not_cost_the_link() -> None:
     assert len(only(actions, Deliver)) == 1
 
 
+def test_an_outsized_stanza_does_not_cost_the_link() -> None:
+    big = STANZA.replace("hi", "x" * 1_100_000)
+    machine = ready()
+    actions = feed(machine, STANZA + big + STANZA)
+    assert len(only(actions, Deliver)) == 2
+    assert refused(actions) == ["stanza_too_big"]
+    assert sent(actions).startswith("<message from='juliet@partner.example' to='romeo@inside.example/x' type='error'>")
+    assert "<policy-violation " in sent(actions)
+    assert not machine.closed
+    deep = STANZA.replace("<body>", "<a>" * 2_000).replace("</body>", "</a>" * 2_000)
+    assert refused(feed(machine, deep + STANZA)) == ["stanza_too_big"]
+    assert refused(feed(machine, big.replace("juliet@", "@"))) == ["improper_addressing"]
+
+
 def test_large_stanzas_come_from_inside() -> None:
     assert only(feed(ready(), STANZA.replace("hi", "x" * 500_000)), Deliver)
 

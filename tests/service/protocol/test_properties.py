@@ -45,7 +45,7 @@ from .support import (
     shape,
 )
 
-LIMITS = Limits(100_000, 1_000, 100)
+LIMITS = Limits(100_000, 1_000, 100, 50_000)
 OPEN = stream_header(namespaces.SERVER, {})
 OPEN_COMPONENT = stream_header(namespaces.COMPONENT, {})
 
@@ -223,7 +223,7 @@ def _without_text(action: object) -> object:
 @settings(max_examples=300)
 @given(anything, st.lists(st.integers(1, 30), max_size=10))
 def test_the_parser_raises_nothing(data: bytes, steps: list[int]) -> None:
-    parser = Parser(Limits(300, 10, 5))
+    parser = Parser(Limits(300, 10, 5, 100))
     events = []
     for step in [*steps, len(data)]:
         events += parser.feed(data[:step])

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from ..jid import JID, JIDError, parse
 from ..xml import namespaces
 from ..xml.element import Element
-from ..xml.parser import StreamStart
+from ..xml.parser import Event, Parser, StreamStart, TooBig
 from ..xml.stanza import Stanza, error_reply
 from ..xml.writer import KEEP_ALIVE, stream_header, write_element, write_stanza
 from . import header
@@ -45,6 +45,9 @@ class Component(Machine):
             raise RuntimeError("no stanza can be sent on this link now")
         self._wrote = now
         return [Send(write_stanza(stanza))]
+
+    def _make_parser(self) -> Parser:
+        return Parser(self._limits, self._content, forgiving=True)
 
     def _header(self) -> bytes:
         return stream_header(namespaces.COMPONENT, {"to": self.domain})
@@ -80,16 +83,40 @@ class Component(Machine):
         self._active = now
         actions.append(Deliver(stanza))
 
+    def _event(self, event: Event, now: float, actions: list[Action]) -> None:
+        if isinstance(event, TooBig):
+            # Whoever can write to the inside server could otherwise break the link for everybody.
+            self._outsized(event, actions)
+        else:
+            super()._event(event, now, actions)
+
+    def _outsized(self, event: TooBig, actions: list[Action]) -> None:
+        if self._discard or not self.established:
+            return
+        stanza = event.stanza
+        try:
+            stanza.from_ = parse(stanza.attrs.pop("from"))
+            stanza.to = parse(stanza.attrs.pop("to"))
+        except (KeyError, JIDError) as exc:
+            self._misaddressed(stanza, exc, actions)
+            return
+        text = f"a {stanza.kind} with {event.what}"
+        actions.append(Refused("stanza_too_big", stanza.from_.domain, stanza.to.domain, text))
+        self._answer(stanza, "policy-violation", text, actions)
+
+    def _answer(self, stanza: Stanza, condition: str, text: str, actions: list[Action]) -> None:
+        reply = error_reply(stanza, condition, "modify", text)
+        if reply is not None and self._state is State.OPEN:
+            actions.append(Send(write_stanza(reply)))
+
     def _misaddressed(self, stanza: Stanza, exc: Exception, actions: list[Action]) -> None:
         # One bad address must not cost the link and all that is on it.
         text = f"an address is missing: {exc}" if isinstance(exc, KeyError) else str(exc)
         local = stanza.from_.domain if stanza.from_ is not None else None
         actions.append(Refused("improper_addressing", local, None, text))
-        if stanza.from_ is not None and self._state is State.OPEN:
+        if stanza.from_ is not None:
             stanza.to = JID(None, self.domain)
-            reply = error_reply(stanza, "jid-malformed", "modify", text)
-            if reply is not None:
-                actions.append(Send(write_stanza(reply)))
+            self._answer(stanza, "jid-malformed", text, actions)
 
     def _deadlines(self) -> Iterator[float]:
         if self.established:

@@ -100,7 +100,7 @@ class Machine(ABC):
         self._heard = now
         parser = self._parser
         if parser is None:
-            parser = self._parser = Parser(self._limits, self._content)
+            parser = self._parser = self._make_parser()
         try:
             for event in parser.feed(data):
                 if isinstance(event, Stanza):
@@ -181,6 +181,9 @@ class Machine(ABC):
     @abstractmethod
     def _ending(self, condition: str | None, text: str, by: str, actions: list[Action]) -> None:
         """The last word before Closed."""
+
+    def _make_parser(self) -> Parser:
+        return Parser(self._limits, self._content)
 
     # The parts they share
 

@@ -24,12 +24,12 @@ class Settings:
     """How long we wait for the peer's half of the close handshake."""
     verify_idle_timeout: float = 10
     """How long an outbound stream that only verifies is kept with nothing left to verify."""
-    before: Limits = field(default=Limits(size=10_000, elements=32, depth=8))
+    before: Limits = field(default=Limits(size=10_000, elements=32, depth=8, tag=10_000))
     """For peers that have proven nothing yet."""
-    after: Limits = field(default=Limits(size=262_144, elements=10_000, depth=100))
+    after: Limits = field(default=Limits(size=262_144, elements=10_000, depth=100, tag=32_768))
     """For partners."""
-    inside: Limits = field(default=Limits(size=1_048_576, elements=50_000, depth=250))
-    """For the inside server."""
+    inside: Limits = field(default=Limits(size=1_048_576, elements=50_000, depth=1_000, tag=1_048_576))
+    """For the inside server: beyond them a stanza is lost to its sender, not the link."""
     pairs: int = 100
     """Proven pairs on one inbound stream."""
     verifications: int = 10

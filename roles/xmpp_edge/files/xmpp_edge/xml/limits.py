@@ -10,8 +10,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds on one stanza, or on any other top-level child of the stream. Units: bytes, elements, levels."""
+    """Bounds on one stanza, or on any other top-level child of the stream. Units: bytes, elements, levels.
+
+    ``size`` bounds what is received and what is written of it: a short prefix may stand for a long namespace, so that
+    canonical XML may be longer. ``tag`` bounds a single tag, which is what expat reads again when it comes in pieces,
+    and what multiplies by itself when a long namespace meets many attributes.
+    """
 
     size: int
     elements: int
     depth: int
+    tag: int

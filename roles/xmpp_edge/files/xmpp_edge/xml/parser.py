@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from typing import TypeAlias
 from xml.parsers import expat
 
@@ -29,13 +30,17 @@ _KINDS = ("message", "presence", "iq")
 _WHITE_SPACE = " \t\r\n"
 # A tree costs about twenty times its text, and nothing that we read as a tree is large.
 _TREE_ELEMENTS = 64
-# expat reads an unfinished tag again from its start with every piece of it (2.5 knows no better). From this length
-# on we wait for the end of the tag; where a peer forces our hand with a > inside of attributes, its share is bounded.
-_LONG_TAG = 1024
-_MOST_READ_AGAIN = 32 << 20
-# expat never forgets a name. A parser that knows this many begins anew; one that gets no chance to do so gives up.
-_MANY_NAMES = 1000
-_TOO_MANY_NAMES = 50_000
+# expat gets no more than this at once: a piece is parsed whole before any limit can stop it.
+_PIECE = 16_384
+# The attributes of a stanza, together. Addresses have at most 3071 bytes each, and nobody needs a longer id.
+_ATTRIBUTES = 8_192
+# expat never forgets a name. A parser that knows this many, or so long ones, begins anew; one that gets no chance to do
+# so gives up in the end.
+_MANY_NAMES = 1_000
+_LONG_NAMES = 1 << 20
+_FAR_TOO_LONG = 64 << 20
+# A forgiving parser passes over what is too large, up to so many times the limit.
+_PATIENCE = 16
 
 _ERRORS = {
     expat.errors.codes[expat.errors.XML_ERROR_UNDEFINED_ENTITY]: "restricted-xml",
@@ -61,39 +66,60 @@ class StreamEnd:
     """The closing tag of the stream; whatever follows it is not read."""
 
 
-Event: TypeAlias = StreamStart | Stanza | Element | StreamEnd | StreamError
+@dataclass(frozen=True, slots=True)
+class TooBig:
+    """From a forgiving parser: a stanza without its payload, which was beyond a limit."""
+
+    stanza: Stanza
+    what: str
+
+
+Event: TypeAlias = StreamStart | Stanza | Element | TooBig | StreamEnd | StreamError
 
 
 class _Over(Exception):
     """Ends the parser's work from inside of a handler."""
 
 
-class Parser:
-    """Reads one stream. ``namespace`` is its content namespace; ``limits`` may be changed while it reads."""
+class _Sink(list[str]):
+    """Takes the place of the output while a stanza is passed over."""
 
-    def __init__(self, limits: Limits, namespace: str = namespaces.SERVER) -> None:
+    def append(self, piece: str) -> None:
+        """Forget it."""
+
+
+class Parser:
+    """Reads one stream. ``namespace`` is its content namespace; ``limits`` may be changed while it reads.
+
+    A stanza beyond a limit is an error; a ``forgiving`` parser passes over it and tells of it.
+    """
+
+    def __init__(self, limits: Limits, namespace: str = namespaces.SERVER, forgiving: bool = False) -> None:
         self._content = namespace
+        self._forgiving = forgiving
         self._kinds = {f"{namespace}{SEPARATOR}{kind}": kind for kind in _KINDS}
         self._events: list[Event] = []
         self._declared: dict[str, str] = {}
         self._in_stream = False
         self._root = ""
         self._over = False
-        # How far expat has come, in its own count of bytes.
+        # How far expat has come, in its own count of bytes; how much of that is a tag without its end.
         self._fed = 0
-        self._position = 0
         self._unread = 0
-        self._read_again = 0
-        self._held: list[bytes] = []
+        self._first = b""
         # The top-level child that is being read: where it began, or -1 between two of them; a stanza or a tree.
         self._begin = 0
         self._elements = 0
+        self._tag_bytes = 0
         self._attrs: dict[str, str] = {}
         self._out: list[str] = []
         self._open_tags: list[Frame] = []
         self._trees: list[Element] = []
+        self._too_big = ""
         self.limits = limits
         self._names: dict[str, str] = {}
+        self._names_weighed = 0
+        self._names_weight = 0
         self._expat = self._make_expat()
         self._start_handling()
 
@@ -107,6 +133,7 @@ class Parser:
         self._most_bytes = limits.size
         self._most_elements = limits.elements
         self._deepest = limits.depth
+        self._longest_tag = limits.tag
 
     def feed(self, data: bytes) -> list[Event]:
         """The parts that these bytes complete. A StreamError is the last part there is: the parser is dead then."""
@@ -114,8 +141,13 @@ class Parser:
             return []
         events: list[Event] = []
         self._events = events
+        piece = min(_PIECE, self._longest_tag)
         try:
-            self._parse(data)
+            if len(data) <= piece:
+                self._parse(data)
+            else:
+                for begin in range(0, len(data), piece):
+                    self._parse(data[begin : begin + piece])
         except StreamError as error:
             events.append(error)
             self._end()
@@ -128,51 +160,44 @@ class Parser:
 
     def _parse(self, data: bytes) -> None:
         if self._fed < 2:
-            # expat obeys a byte order mark whatever encoding it is told, so the first two bytes are looked at together.
-            data = b"".join((*self._held, data))
-            self._held.clear()
+            # expat obeys a byte order mark whatever encoding it is told, so the first two bytes are seen together.
+            data = self._first = self._first + data
             self._fed = len(data)
             if self._fed < 2:
-                self._held.append(data)
                 return
             if data.startswith(_UTF16):
                 raise StreamError("unsupported-encoding", "streams are UTF-8")
         else:
             self._fed += len(data)
-        if self._unread:
-            if self._unread > _LONG_TAG and b">" not in data:
-                self._held.append(data)
-                self._unread += len(data)
-                self._check_unfinished()
-                return
-            if self._held:
-                data = b"".join((*self._held, data))
-                self._held.clear()
-            self._read_again += self._unread
-            if self._read_again > _MOST_READ_AGAIN:
-                raise StreamError("policy-violation", "a single tag comes in too many pieces")
         self._expat.Parse(data, False)
-        position = self._expat.CurrentByteIndex
-        if position != self._position:
-            self._position = position
-            self._read_again = 0
-        self._unread = self._fed - position
+        self._unread = self._fed - self._expat.CurrentByteIndex
         self._check_unfinished()
-        if len(self._names) > _MANY_NAMES:
-            self._begin_anew()
+        if len(self._names) > self._names_weighed:
+            self._weigh_names()
 
     def _check_unfinished(self) -> None:
         # Between the children of the stream only an unfinished tag counts, so that white space may go on for ever.
-        begin = self._begin if self._begin >= 0 else self._fed - self._unread
-        if self._fed - begin > self._most_bytes:
-            raise _too_big(f"more than {self._most_bytes} bytes")
+        size = self._fed - self._begin if self._begin >= 0 else self._unread
+        if size > self._most_bytes:
+            if not self._open_tags or size > self._most_bytes * _PATIENCE:
+                raise _too_big(f"more than {self._most_bytes} bytes")
+            self._give_up(f"more than {self._most_bytes} bytes")
+        if self._unread > self._longest_tag:
+            raise _too_big(f"more than {self._longest_tag} bytes in one tag")
+
+    def _give_up(self, what: str) -> None:
+        """The stanza that is being read is beyond a limit."""
+        if not self._forgiving:
+            raise _too_big(what)
+        if not self._too_big:
+            self._too_big = what
+            self._out = _Sink([""])
 
     def _end(self) -> None:
         self._over = True
         self._out.clear()
         self._open_tags.clear()
         self._trees.clear()
-        self._held.clear()
         # The handlers and the parser hold each other.
         self._expat = expat.ParserCreate()
 
@@ -195,12 +220,19 @@ class Parser:
         parser.CommentHandler = _refuse("a comment")
         parser.ProcessingInstructionHandler = _refuse("a processing instruction")
 
-    def _begin_anew(self) -> None:
-        if len(self._names) > _TOO_MANY_NAMES:
+    def _weigh_names(self) -> None:
+        # The prefix of the default namespace is None, and is among them.
+        self._names_weight += sum(len(name or "") for name in islice(self._names, self._names_weighed, None))
+        self._names_weighed = len(self._names)
+        if self._names_weight > _FAR_TOO_LONG:
             raise StreamError("policy-violation", "too many different names")
+        if self._names_weighed > _MANY_NAMES or self._names_weight > _LONG_NAMES:
+            self._begin_anew()
+
+    def _begin_anew(self) -> None:
         if self._unread or self._begin >= 0:
             return
-        self._names.clear()
+        self._names = {}
         self._expat = self._make_expat()
         prefixes = "".join(
             f" xmlns{prefix and ':'}{prefix}='{escape_attribute(uri)}'" for prefix, uri in self._declared.items()
@@ -208,6 +240,7 @@ class Parser:
         header = f"<{self._root}{prefixes}>".encode()
         self._expat.Parse(header, False)
         self._fed = len(header)
+        self._names_weighed = self._names_weight = 0
         self._start_handling()
         self._expat.StartNamespaceDeclHandler = None
 
@@ -218,23 +251,27 @@ class Parser:
     def _declare(self, prefix: str | None, uri: str | None) -> None:
         self._declared[prefix or ""] = uri or ""
 
-    # The four handlers that follow run many times a stanza: their shape is the speed of the edge.
+    # The three handlers that follow run many times a stanza: their shape is the speed of the edge.
 
     def _start(self, name: str, attrs: dict[str, str]) -> None:
         open_tags = self._open_tags
         if open_tags:
             self._elements += 1
             if self._elements > self._most_elements or len(open_tags) > self._deepest:
-                raise _too_big(f"more than {self._most_elements} elements or {self._deepest} levels")
+                self._give_up(f"more than {self._most_elements} elements or {self._deepest} levels")
             opening, frame = open_tags[-1][3][name]
             if attrs:
                 opening += attributes(attrs)
                 frame = (opening + ">", opening + "/>", frame[2], frame[3])
+                self._tag_bytes += len(opening)
+                if self._tag_bytes > self._most_bytes:
+                    self._give_up(f"more than {self._most_bytes} bytes of tags")
             self._out.append(frame[0])
             open_tags.append(frame)
         elif self._begin < 0 and name in self._kinds:
             self._begin = self._expat.CurrentByteIndex
             self._elements = 1
+            self._tag_bytes = 0
             self._attrs = attrs if _USUAL.issuperset(attrs) else plain_attributes(attrs)
             open_tags.append(("", "", "", _VOCABULARY.scope(self._content)))
         else:
@@ -266,18 +303,29 @@ class Parser:
     def _finish_stanza(self, name: str) -> None:
         kind = self._kinds[name]
         size = self._expat.CurrentByteIndex - self._begin
+        self._begin = -1
         out = self._out
+        payload = ""
+        most = self._most_bytes
         if out:
             # expat stands before the closing tag, which is this long in its shortest form.
             size += len(kind) + 3
-            payload = "".join(out)
-            out.clear()
-        else:
-            payload = ""
-        if size > self._most_bytes:
-            raise _too_big(f"more than {self._most_bytes} bytes")
-        self._begin = -1
+            # Prefixes may be short and namespaces long: look before all of it is put together.
+            if len(out) < 64 or sum(map(len, out)) <= most:
+                payload = "".join(out)
+        if size > most or len(payload) > most or (out and not payload):
+            self._give_up(f"more than {most} bytes")
+        if size > _ATTRIBUTES and sum(map(len, self._attrs.values())) > _ATTRIBUTES:
+            self._give_up(f"more than {_ATTRIBUTES} bytes of attributes")
+        if self._too_big:
+            self._events.append(TooBig(Stanza(kind, self._attrs, "", size), self._too_big))
+            self._too_big = ""
+            self._out = []
+            return
+        out.clear()
         self._events.append(Stanza(kind, self._attrs, payload, size))
+
+    # What is rarer
 
     def _start_other(self, name: str, attrs: dict[str, str]) -> None:
         if self._trees:
@@ -287,7 +335,7 @@ class Parser:
             self._start_stream(name, attrs)
             return
         self._begin = self._expat.CurrentByteIndex
-        self._elements = 1
+        self._elements = 0
         self._grow(name, attrs)
 
     def _start_stream(self, name: str, attrs: dict[str, str]) -> None:
@@ -305,8 +353,7 @@ class Parser:
 
     def _written_name(self) -> str:
         """The name of the element that begins here, with its prefix, which expat has resolved."""
-        context = self._expat.GetInputContext() or b""
-        found = _NAME.match(context)
+        found = _NAME.match(self._expat.GetInputContext() or b"")
         return found[1].decode() if found else "stream:stream"
 
     def _finish_other(self) -> None:
@@ -324,7 +371,7 @@ class Parser:
 
     def _grow(self, name: str, attrs: dict[str, str]) -> None:
         self._elements += 1
-        if self._elements > min(_TREE_ELEMENTS, self._most_elements) + 1 or len(self._trees) > self._deepest:
+        if self._elements > min(_TREE_ELEMENTS, self._most_elements) or len(self._trees) > self._deepest:
             raise _too_big(f"more than {_TREE_ELEMENTS} elements")
         namespace, _unused, local = name.rpartition(SEPARATOR)
         tree = Element(local, namespace, plain_attributes(attrs))

@@ -17,7 +17,9 @@ from .escape import escape_attribute
 SEPARATOR = "\x0c"
 """Between namespace and local name in expat's names. No XML document can hold it, so no name can be forged with it."""
 
-_MOST = 8192
+# Bytes for all names together, and how many each takes beside its characters, generously.
+_MOST = 4 << 20
+_OVERHEAD = 600
 
 
 class Scope(dict[str, tuple[str, "Frame"]]):
@@ -38,7 +40,7 @@ class Scope(dict[str, tuple[str, "Frame"]]):
         declaration = "" if namespace == self.namespace else f" xmlns='{escape_attribute(namespace)}'"
         opening = f"<{local}{declaration}"
         self[name] = entry = opening, (f"{opening}>", f"{opening}/>", f"</{local}>", self.vocabulary.scope(namespace))
-        self.vocabulary.count()
+        self.vocabulary.remember(name)
         return entry
 
 
@@ -51,24 +53,24 @@ class Vocabulary:
 
     def __init__(self) -> None:
         self._scopes: dict[str, Scope] = {}
-        self._names = 0
+        self._remembered = 0
 
     def scope(self, namespace: str) -> Scope:
         """The scope for the children of an element in this namespace."""
         scope = self._scopes.get(namespace)
         if scope is None:
             scope = self._scopes[namespace] = Scope(self, namespace)
-            self.count()
+            self.remember(namespace)
         return scope
 
-    def count(self) -> None:
-        """One more is remembered."""
-        self._names += 1
-        if self._names > _MOST:
+    def remember(self, name: str) -> None:
+        """One more name is in the scopes."""
+        self._remembered += len(name) + _OVERHEAD
+        if self._remembered > _MOST:
             for scope in self._scopes.values():
                 scope.clear()
             self._scopes.clear()
-            self._names = 0
+            self._remembered = 0
 
 
 def attributes(found: dict[str, str]) -> str:
