@@ -13,7 +13,7 @@ from peers import stanzas
 from peers.raw import Listener, RawPeer
 from xmpp_edge.current import Bounds
 
-from .harness import ALICE, BOB, OURS, QUICK, THEIRS, World, error, run, world
+from .harness import ALICE, BOB, OURS, QUICK, THEIRS, Records, World, error, run, world
 
 DESK = f"{ALICE}/desk"
 HEADER = (
@@ -177,6 +177,30 @@ def test_a_stream_closed_in_order_leaves_no_doubt_and_the_next_stanza_opens_anot
             await here.inside.send_message(DESK, BOB, "second", id_="second")
             again = await accept(listener)
             await again.until(rb"second")
+            assert here.inside.mailbox(ALICE).history == []
+
+    run(test)
+
+
+def test_while_an_idle_stream_is_closing_the_next_stanza_opens_another():
+    def soon(records: Records) -> None:
+        records.edge |= {"stream_inactivity_timeout": 1, "keepalive_interval": 1}
+
+    async def test() -> None:
+        async with world(change=soon) as here, Listener() as listener:
+            lead_to(here, listener.port)
+            await here.inside.send_message(DESK, BOB, "first", id_="first")
+            peer = await accept(listener)
+            await peer.until(rb"first")
+            await peer.until(rb"</stream:stream>")
+            await here.inside.send_message(DESK, BOB, "second", id_="second")
+            again = await accept(listener)
+            await again.until(rb"second")
+            await peer.send(b"</stream:stream>")
+            await peer.until_closed()
+            await here.inside.send_message(DESK, BOB, "third", id_="third")
+            await again.until(rb"third")
+            assert b"second" not in peer.received
             assert here.inside.mailbox(ALICE).history == []
 
     run(test)

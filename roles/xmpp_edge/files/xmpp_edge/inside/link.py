@@ -75,10 +75,14 @@ class Link:
     def send(self, stanza: Stanza, source: Connection | None) -> str | None:
         """Write a stanza; the condition of an error when that cannot be. Holds back the source of a slow link."""
         connection, machine = self.connection, self._machine
-        if self.state != "up" or connection is None or machine is None or not machine.established:
+        if self.state != "up" or connection is None or machine is None:
             return "remote-server-timeout"
         now = monotonic()
-        data = b"".join([action.data for action in machine.send(stanza, now) if type(action) is Send])
+        try:
+            data = b"".join([action.data for action in machine.send(stanza, now) if type(action) is Send])
+        except RuntimeError:
+            # The link is closing.
+            return "remote-server-timeout"
         if len(data) > self.current.bounds.inside_stanza:
             # Not handed on, so as if it had never been written.
             return "policy-violation"

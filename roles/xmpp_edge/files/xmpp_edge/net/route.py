@@ -146,12 +146,11 @@ class Route:
     def send(self, stanza: Stanza) -> None:
         """In order: whatever waits goes first."""
         connection = self.connection
-        if self.up and (self.machine is None or not self.machine.established):
+        if self.up and not self._queue and connection is not None and not connection.paused:
+            if self._transmit(connection, stanza):
+                return
             # The stream is closing; what it has not answered for is told when it is gone, and this goes on a new one.
             self._detach(None, "")
-        elif self.up and not self._queue and connection is not None and not connection.paused:
-            self._transmit(connection, stanza)
-            return
         if self.current.draining and not self.up:
             self._give_back(stanza, TIMEOUT, "The edge is shutting down.")
             return
@@ -300,29 +299,34 @@ class Route:
         elif not self._queue:
             self.everyone.forget(self)
 
-    def _transmit(self, connection: Connection, stanza: Stanza) -> None:
+    def _transmit(self, connection: Connection, stanza: Stanza) -> bool:
+        """Write a stanza; False when the stream takes none any more."""
         assert self.machine is not None
         now = monotonic()
-        connection.send(self.machine.send(stanza, now))
+        try:
+            actions = self.machine.send(stanza, now)
+        except RuntimeError:
+            return False
+        connection.send(actions)
         self._ledger.note(connection, stanza, now)
         self.sent += 1
+        return True
 
     def _drain(self) -> None:
         connection = self.connection
         while self._queue and self._ready(connection):
             assert connection is not None
-            stanza = self._queue.popleft()
-            self._less(stanza)
-            self._transmit(connection, stanza)
+            if not self._transmit(connection, self._queue[0]):
+                # When the stream is gone, the rest goes on a new one.
+                break
+            self._less(self._queue.popleft())
             if connection.buffered > self.current.bounds.write_buffer:
                 # More would only be a second queue: the rest goes when the kernel has taken this.
                 self._loop.call_soon(self._drain)
                 break
 
     def _ready(self, connection: Connection | None) -> bool:
-        if not self.up or connection is None or connection.paused:
-            return False
-        return self.machine is not None and self.machine.established
+        return self.up and connection is not None and not connection.paused and self.machine is not None
 
     def _less(self, stanza: Stanza) -> None:
         size = len(stanza.payload) + 512
