@@ -81,6 +81,7 @@ class Lab:
             "ANSIBLE_SSH_CONTROL_PATH_DIR": str(scratch / "cp"),
             "ANSIBLE_CALLBACK_PLUGINS": str(HERE / "callback_plugins"),
             "ANSIBLE_CALLBACKS_ENABLED": "lab_events",
+            "ANSIBLE_PIPELINING": "1",
             "ANSIBLE_NOCOLOR": "1",
         }
 

@@ -75,7 +75,7 @@ def streams_of(lab: Lab, domain: str) -> list[dict[str, Any]]:
     """The open streams of a partner, without what counts up in them."""
     streams = copy.deepcopy(lab.edge_streams()["streams"])
     return sorted(
-        ({key: stream[key] for key in ("id", "direction", "pairs")} for stream in streams
+        ({key: stream[key] for key in ("direction", "address", "since", "pairs")} for stream in streams
          if any(pair["remote"] == domain for pair in stream["pairs"])),
         key=json.dumps,
     )  # fmt: skip
