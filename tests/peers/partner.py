@@ -191,7 +191,7 @@ class Link:
             raise PeerClosed(f"dialback: {result.get('type')} {why}".rstrip())
 
     async def _serve(self) -> None:
-        reading = asyncio.create_task(self._read())
+        reading = taking = asyncio.create_task(self._read())
         try:
             while not reading.done():
                 taking = asyncio.create_task(self.queue.get())
@@ -203,6 +203,7 @@ class Link:
                 else:
                     taking.cancel()
         finally:
+            taking.cancel()
             reading.cancel()
 
     async def _read(self) -> None:
