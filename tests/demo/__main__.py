@@ -20,7 +20,7 @@ from peers.control import Remote, RemoteError
 
 from .screen import Screen
 from .stage import Stage, StageError
-from .story import Demo, server_name
+from .story import Demo, edge_command, server_name
 
 
 async def story(stage: Stage, screen: Screen) -> None:
@@ -79,12 +79,6 @@ def edge_log(stage: Stage) -> str:
     return (stage.directory / "state/xmpp-edge.log").read_text(encoding="utf-8").rstrip()
 
 
-def edge_cli(stage: Stage, *arguments: str) -> int:
-    command = [str(stage.directory / "install/current/bin/xmpp-edge"), *arguments]
-    where = ["--config-dir", str(stage.directory / "config"), "--run-dir", str(stage.directory / "run")]
-    return subprocess.run([*command, *where], check=False).returncode
-
-
 async def say(stage: Stage, sender: str, to: str, body: str) -> str:
     """Send a message and tell which came first, the message there or an error here."""
     ours, theirs = (Remote(stage.control(server_name(address))) for address in (sender, to))
@@ -118,7 +112,7 @@ def main() -> int:
         if arguments.command == "say":
             print(asyncio.run(say(stage, arguments.sender, arguments.to, arguments.body)))
         elif arguments.command == "status":
-            return edge_cli(stage, "status")
+            return subprocess.run(edge_command(stage, "status"), check=False).returncode
         elif arguments.command == "log":
             print(edge_log(stage))
         else:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import grp
 import json
@@ -28,6 +29,13 @@ ALICE, CAROL = "alice@inside.example", "carol@inside.example"
 BOB, EVE = "bob@gmail.example", "eve@stranger.example"
 INVENTORY = Path(__file__).resolve().parent / "inventory.yml"
 MORE_MESSAGES = 100
+
+
+def edge_command(stage: Stage, *arguments: str) -> list[str]:
+    """The command line of the service's own tool, for the edge of this stage."""
+    here = stage.directory
+    places = ["--config-dir", str(here / "config"), "--run-dir", str(here / "run")]
+    return [str(here / "install/current/bin/xmpp-edge"), *arguments, *places]
 
 
 def server_name(address: str) -> str:
@@ -56,7 +64,7 @@ class Demo:
         await self.start_stand_ins()
         await self.apply("site.yml, first run", "site-1.log")
         await self.show_dns()
-        await self.servers["inside"].ask("linked", timeout=15)
+        await self.prove()
         await self.messages()
         await self.stranger()
         await self.no_access()
@@ -140,6 +148,17 @@ class Demo:
         record = (await resolver.resolve(name, "SRV"))[0]
         good = record.port == self.ports["edge"]
         self.screen.row("DNS, written by the playbook", f"{name} SRV {record.to_text()}", as_expected=good)
+
+    async def prove(self) -> None:
+        """The edge's own diagnosis of the way to its partner, which the playbook has asked for, too."""
+        process = await asyncio.create_subprocess_exec(
+            *edge_command(self.stage, "test", "gmail.example", "--json"), stdout=asyncio.subprocess.PIPE
+        )
+        report = json.loads((await process.communicate())[0])
+        failed = [f"{step['step']} {step['result']}" for step in report["steps"] if step["result"] != "pass"]
+        steps = ", ".join(failed or [step["step"] for step in report["steps"]])
+        took = sum(step["latency_ms"] or 0 for step in report["steps"]) / 1000
+        self.screen.row("xmpp-edge test gmail.example", f"passed: {steps}", took, as_expected=report["passed"])
 
     async def deliver(self, sender: str, to: str, body: str) -> float:
         """Send a message, wait until it is there, and return the seconds that it took from server to server."""
