@@ -315,3 +315,22 @@ def test_a_ping_of_ours_is_answered_to_us_only():
             task.cancel()
 
     run(test)
+
+
+def test_a_fault_of_our_own_leaves_nobody_waiting():
+    async def test() -> None:
+        async with world() as here:
+
+            async def broken(*_: object) -> list[object]:
+                raise KeyError("a bug")
+
+            here.service.dialer.targets = broken
+            await here.inside.send_message(DESK, BOB, "x", id_="m")
+            assert error(await bounce(here, "m")) == ("wait", "remote-server-timeout")
+            await here.audit.wait("internal_error")
+            del here.service.dialer.targets
+            await asyncio.sleep(QUICK.longest_retry)
+            await here.inside.send_message(DESK, BOB, "y")
+            assert (await here.partner.mailbox(BOB).wait()).body == "y"
+
+    run(test)

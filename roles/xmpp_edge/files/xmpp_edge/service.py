@@ -20,6 +20,7 @@ from .diagnose import Diagnosis
 from .net.dial import Dialer
 from .net.incoming import Incomings
 from .net.listener import Listener, ListenError
+from .net.tasks import watched
 from .net.verify import Verifiers
 from .observe import notify
 from .observe.audit import Audit
@@ -113,15 +114,12 @@ class Service:
             return
         self.current.draining = True
         notify.notify("STOPPING=1")
-        async with self._changing:
-            self.listener.close()
-            await self.relay.routes.drain(self.current.timing.drain)
-            self.verifiers.close()
-            await self.incomings.close("system-shutdown", "This edge is shutting down.", self.current.timing.linger)
-            await self.relay.links.close(None, "")
-            await self.control.stop()
-        self.audit.event("stopped", counters=dict(self.audit.counters))
-        self.stopped.set()
+        try:
+            async with self._changing:
+                await self._drain()
+        finally:
+            self.audit.event("stopped", counters=dict(self.audit.counters))
+            self.stopped.set()
 
     async def finish(self) -> None:
         """After ``stopped``: let answers under way go out, then let go of what is left."""
@@ -177,6 +175,15 @@ class Service:
 
     # inside
 
+    async def _drain(self) -> None:
+        """Both sides are served to the last: the links go when nobody is left who could send to them."""
+        self.listener.close()
+        await self.relay.routes.drain(self.current.timing.drain)
+        self.verifiers.close()
+        await self.incomings.close("system-shutdown", "This edge is shutting down.", self.current.timing.linger)
+        await self.relay.links.close(None, "")
+        await self.control.stop()
+
     async def _reload(self) -> dict[str, Any]:
         try:
             new = await asyncio.to_thread(config.load, self.config_dir)
@@ -228,7 +235,7 @@ class Service:
             await asyncio.sleep(interval)
 
     def _background(self, work: Any) -> None:
-        task = asyncio.get_running_loop().create_task(work)
+        task = watched(work, lambda: None)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -20,6 +20,7 @@ from typing import Any
 from ..current import Current
 from ..net.connection import Connection, Machine
 from ..net.ledger import Ledger
+from ..net.tasks import watched
 from ..stream.actions import Closed, Deliver, Ready, Refused, Send
 from ..stream.component import Component
 from ..xml.stanza import Stanza
@@ -59,6 +60,7 @@ class Link:
         self.sent = 0
         self.received = 0
         self.attempted = asyncio.Event()
+        self._stopped = False
         self._wake = asyncio.Event()
         self.connection: Connection | None = None
         self._machine: Component | None = None
@@ -70,7 +72,7 @@ class Link:
         self._loop = asyncio.get_running_loop()
         self._ready: asyncio.Future[None] = self._loop.create_future()
         self._gone: asyncio.Future[None] = self._loop.create_future()
-        self._task = self._loop.create_task(self._run(after))
+        self._task = watched(self._run(after), self._broken)
 
     def send(self, stanza: Stanza, source: Connection | None) -> str | None:
         """Write a stanza; the condition of an error when that cannot be. Holds back the source of a slow link."""
@@ -99,6 +101,7 @@ class Link:
 
     async def stop(self, condition: str | None, text: str) -> None:
         """Close for good."""
+        self._stopped = True
         self._task.cancel()
         connection = self.connection
         if connection is not None and not connection.lost:
@@ -215,6 +218,16 @@ class Link:
             self.state = "down"
             pause = min(timing.longest_link_retry, timing.first_retry * 2 ** min(max(failures - 1, 0), 20))
             await self._sleep(self.current.jitter(pause) if failures else 0)
+
+    def _broken(self) -> None:
+        self.state, self.error = "down", "An internal error; the audit has a line about it."
+        if self.connection is not None:
+            self.connection.abort()
+        self._loop.call_later(self.current.timing.longest_link_retry, self._again)
+
+    def _again(self) -> None:
+        if not self._stopped:
+            self._task = watched(self._run(None), self._broken)
 
     async def _sleep(self, seconds: float) -> None:
         self._wake.clear()

@@ -26,6 +26,7 @@ from .connection import Connection, Machine
 from .dial import Dialer, DialFailed
 from .ledger import Ledger
 from .resolve import NOT_FOUND, TIMEOUT
+from .tasks import watched
 
 Undeliverable = Callable[[Stanza, str, str], None]
 """Stanza, condition and text of the error that its sender gets."""
@@ -171,12 +172,12 @@ class Route:
         self._queued += size
         self.everyone.queued_bytes += size
         if not self.up and self._task is None:
-            self._task = self._loop.create_task(self._run())
+            self._task = watched(self._run(), self._broken)
 
     def open(self) -> None:
         """Open the stream although nothing waits for it; used by the diagnosis."""
         if not self.up and self._task is None:
-            self._task = self._loop.create_task(self._run())
+            self._task = watched(self._run(), self._broken)
 
     async def outcome(self) -> DialFailed | None:
         """Wait for an attempt under way; None when the stream is up."""
@@ -205,7 +206,7 @@ class Route:
         self.forget_failure()
         self.everyone.last_errors.pop(self.pair.remote, None)
         if self._queue:
-            self._task = self._loop.create_task(self._run())
+            self._task = watched(self._run(), self._broken)
         else:
             self.everyone.forget(self)
 
@@ -295,7 +296,7 @@ class Route:
         if time.time() - self.since < _SETTLED and closed is not None and closed.condition is not None:
             self._fail(DialFailed(TIMEOUT, text))
         elif self._queue and not self.current.draining:
-            self._task = self._loop.create_task(self._run())
+            self._task = watched(self._run(), self._broken)
         elif not self._queue:
             self.everyone.forget(self)
 
@@ -408,6 +409,11 @@ class Route:
             self.current.audit.refused("connection_limit", local=self.pair.local, remote=self.pair.remote)
             raise DialFailed("resource-constraint", "The limit of streams to this partner is reached.")
         return partner
+
+    def _broken(self) -> None:
+        self._task = None
+        self._detach(None, "")
+        self._fail(DialFailed(TIMEOUT, "An internal error; the audit has a line about it."))
 
     def _fail(self, failure: DialFailed) -> None:
         self._failures += 1

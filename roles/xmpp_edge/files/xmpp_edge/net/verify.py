@@ -19,6 +19,7 @@ from ..stream.actions import Closed, Pair, Verified
 from ..stream.outbound import Outbound
 from .connection import Connection, Machine
 from .dial import Dialer, DialFailed
+from .tasks import watched
 
 Answer = Callable[[str, str | None], None]
 """Called once with the outcome and, for an error, the dialback condition."""
@@ -46,7 +47,7 @@ class Verifiers:
             answer("error", "policy-violation" if partner is None else "remote-connection-failed")
             return
         verifier = self.open.get(pair.remote)
-        if verifier is None:
+        if verifier is None or not verifier.accepting:
             verifier = Verifier(self, pair)
             self.open[pair.remote] = verifier
             verifier.dial(partner)
@@ -79,8 +80,13 @@ class Verifier:
         self._early: list[tuple[Pair, str, str]] = []
         self._task: asyncio.Task[None] | None = None
 
+    @property
+    def accepting(self) -> bool:
+        """It still takes questions; one that is being closed does not."""
+        return self.machine is None or self.machine.accepting
+
     def dial(self, partner: Any) -> None:
-        self._task = asyncio.get_running_loop().create_task(self._dial(partner))
+        self._task = watched(self._dial(partner), lambda: self._over("remote-connection-failed"))
 
     def ask(self, pair: Pair, key: str, stream_id: str, answer: Answer) -> None:
         question = (pair, stream_id)
