@@ -158,7 +158,8 @@ class Demo:
         failed = [f"{step['step']} {step['result']}" for step in report["steps"] if step["result"] != "pass"]
         steps = ", ".join(failed or [step["step"] for step in report["steps"]])
         took = sum(step["latency_ms"] or 0 for step in report["steps"]) / 1000
-        self.screen.row("xmpp-edge test gmail.example", f"passed: {steps}", took, as_expected=report["passed"])
+        verdict = "passed" if report["passed"] else "failed"
+        self.screen.row("xmpp-edge test gmail.example", f"{verdict}: {steps}", took, as_expected=report["passed"])
 
     async def deliver(self, sender: str, to: str, body: str) -> float:
         """Send a message, wait until it is there, and return the seconds that it took from server to server."""
