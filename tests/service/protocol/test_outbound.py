@@ -66,6 +66,7 @@ def test_proof_from_the_header_to_the_first_stanza() -> None:
         Send(b"<message from='r@inside.example' to='j@partner.example/x' type='chat'><body>hi</body></message>")
     ]
     assert machine.close(None, "done", 2) == [Send(END.encode())]
+    assert not machine.established
     with pytest.raises(RuntimeError):
         machine.send(stanza, 3)
     assert feed(machine, END) == [Closed(None, "done", "us")]
@@ -279,7 +280,10 @@ def test_a_stream_without_questions_is_closed_soon() -> None:
     feed(machine, THEIR_HEADER + FEATURES, now=1)
     feed(machine, answer("valid", "1"), now=2)
     assert machine.deadline == 12
+    assert machine.accepting
     assert machine.tick(12) == [Send(END.encode())]
+    assert not machine.accepting
+    assert machine.verify(PAIR, "k", "2", 13) == [Verified(PAIR, "2", "error", "remote-connection-failed")]
 
 
 def test_questions_are_bounded() -> None:

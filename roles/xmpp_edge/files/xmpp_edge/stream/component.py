@@ -27,9 +27,13 @@ class Component(Machine):
     def __init__(self, domain: str, secret: str, settings: Settings, now: float) -> None:
         super().__init__(settings, settings.before, namespaces.COMPONENT, now)
         self.domain = domain
-        self.established = False
-        """Stanzas can be sent."""
+        self._established = False
         self._secret = secret
+
+    @property
+    def established(self) -> bool:
+        """Stanzas can be sent."""
+        return self._established and self._state is State.OPEN
 
     def connected(self, now: float) -> list[Action]:
         """The connection stands."""
@@ -41,7 +45,7 @@ class Component(Machine):
 
     def send(self, stanza: Stanza, now: float) -> list[Action]:
         """Write a stanza; only when ``established``."""
-        if not self.established or self._state is not State.OPEN:
+        if not self.established:
             raise RuntimeError("no stanza can be sent on this link now")
         self._wrote = now
         return [Send(write_stanza(stanza))]
@@ -61,9 +65,9 @@ class Component(Machine):
         actions.append(Send(write_element(Element("handshake", namespaces.COMPONENT, content=[digest]), self._content)))
 
     def _element(self, element: Element, now: float, actions: list[Action]) -> None:
-        if element.namespace != namespaces.COMPONENT or element.name != "handshake" or self.established:
+        if element.namespace != namespaces.COMPONENT or element.name != "handshake" or self._established:
             raise StreamError("unsupported-stanza-type", f"<{element.name}/> has no meaning here")
-        self.established = True
+        self._established = True
         self._active = now
         self._trust(self._settings.inside)
         actions.append(Ready())
@@ -71,7 +75,7 @@ class Component(Machine):
     def _stanza(self, stanza: Stanza, now: float, actions: list[Action]) -> None:
         if self._discard:
             return
-        if not self.established:
+        if not self._established:
             raise StreamError("not-authorized", "a stanza before the handshake")
         attrs = stanza.attrs
         try:
@@ -91,7 +95,7 @@ class Component(Machine):
             super()._event(event, now, actions)
 
     def _outsized(self, event: TooBig, actions: list[Action]) -> None:
-        if self._discard or not self.established:
+        if self._discard or not self._established:
             return
         stanza = event.stanza
         try:
@@ -119,13 +123,13 @@ class Component(Machine):
             self._answer(stanza, "jid-malformed", text, actions)
 
     def _deadlines(self) -> Iterator[float]:
-        if self.established:
+        if self._established:
             yield self._wrote + self._settings.keepalive_interval / 2
         else:
             yield self._began + self._settings.stream_establishment_timeout
 
     def _tick(self, now: float, actions: list[Action]) -> None:
-        if self.established:
+        if self._established:
             if now >= self._wrote + self._settings.keepalive_interval / 2:
                 self._wrote = now
                 actions.append(Send(KEEP_ALIVE))
@@ -134,4 +138,4 @@ class Component(Machine):
             raise StreamError("connection-timeout", f"the inside server did not accept us within {seconds}")
 
     def _ending(self, condition: str | None, text: str, by: str, actions: list[Action]) -> None:
-        self.established = False
+        """Nothing is left to say: what was on the link is the relay's."""

@@ -56,8 +56,6 @@ class Outbound(Machine):
         super().__init__(settings, settings.before, namespaces.SERVER, now)
         self.pair = pair
         self.purpose = purpose
-        self.established = False
-        """Stanzas can be sent (purpose ``stanzas``), or questions go out at once (``verify``)."""
         self.stream_id = ""
         self._partner = partner
         self._secret = secret
@@ -65,12 +63,23 @@ class Outbound(Machine):
         self._dialback_declared = False
         self._ready = False
         """Header and features are behind us."""
+        self._established = False
         self._settled = False
         """Authenticated or Failed has been said."""
         self._questions: dict[tuple[Pair, str], float] = {}
         self._unasked: list[bytes] = []
 
     # What the driver calls, besides what all machines have
+
+    @property
+    def established(self) -> bool:
+        """Stanzas can be sent (purpose ``stanzas``), or questions go out at once (``verify``)."""
+        return self._established and self._state is State.OPEN
+
+    @property
+    def accepting(self) -> bool:
+        """Questions are taken; when not, a new stream has to be opened for them."""
+        return self._state in (State.WAITING, State.OPEN)
 
     def connected(self, now: float) -> list[Action]:
         """The connection stands."""
@@ -89,7 +98,7 @@ class Outbound(Machine):
 
     def send(self, stanza: Stanza, now: float) -> list[Action]:
         """Write a stanza; only when ``established``."""
-        if not self.established or self._state is not State.OPEN or self.purpose != "stanzas":
+        if not self.established or self.purpose != "stanzas":
             raise RuntimeError("no stanza can be sent on this stream now")
         self._wrote = self._active = now
         return [Send(write_stanza(stanza))]
@@ -102,7 +111,7 @@ class Outbound(Machine):
         question = pair, stream_id
         if question in self._questions:
             return actions
-        if self._state not in (State.WAITING, State.OPEN):
+        if not self.accepting:
             actions.append(Verified(pair, stream_id, "error", "remote-connection-failed"))
             return actions
         if len(self._questions) >= self._settings.queued_verifications:
@@ -137,7 +146,7 @@ class Outbound(Machine):
     def _negotiated(self, now: float, actions: list[Action]) -> None:
         self._ready = True
         if self.purpose == "verify":
-            self.established = True
+            self._established = True
             self._active = now
             if self._unasked:
                 self._write(b"".join(self._unasked), now, actions)
@@ -187,7 +196,7 @@ class Outbound(Machine):
         self._settled = True
         remote = self.pair.remote
         if outcome == "valid":
-            self.established = True
+            self._established = True
             self._active = now
             actions.append(Authenticated(self.pair, "tcp_dialback"))
             return
@@ -212,7 +221,7 @@ class Outbound(Machine):
 
     def _deadlines(self) -> Iterator[float]:
         settings = self._settings
-        if not self.established:
+        if not self._established:
             yield self._began + settings.stream_establishment_timeout
         elif self.purpose == "verify":
             yield from self._questions.values()
@@ -225,7 +234,7 @@ class Outbound(Machine):
 
     def _tick(self, now: float, actions: list[Action]) -> None:
         settings = self._settings
-        if not self.established:
+        if not self._established:
             if now >= self._began + settings.stream_establishment_timeout:
                 seconds = f"{settings.stream_establishment_timeout:g} seconds"
                 raise StreamError("connection-timeout", f"the stream was not established within {seconds}")
@@ -243,7 +252,6 @@ class Outbound(Machine):
     # The end
 
     def _ending(self, condition: str | None, text: str, by: str, actions: list[Action]) -> None:
-        self.established = False
         remote = self.pair.remote
         if self.purpose == "stanzas" and not self._settled:
             self._settled = True
