@@ -16,7 +16,7 @@ import pytest
 
 MODULES = sorted(path.stem for path in (Path(__file__).resolve().parents[2] / "plugins/modules").glob("*.py"))
 # What is asked for before unknown options are noticed.
-REQUIRED = {"srv_record": {"server": "192.0.2.1"}}
+REQUIRED = {"srv_record": {"server": "192.0.2.1", "records": []}}
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Host management is deprecated:DeprecationWarning"),
