@@ -28,8 +28,9 @@ try:
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 except ImportError:
     # Whoever needs this has looked for the library first, and told the user what to install.
-    pass
+    AVAILABLE = False
 else:
+    AVAILABLE = True
     OIDS = {
         "country": NameOID.COUNTRY_NAME,
         "state_or_province": NameOID.STATE_OR_PROVINCE_NAME,

@@ -89,6 +89,9 @@ class Files:
 
     # Reading
 
+    def anything(self) -> bool:
+        return bool(_listed(self.certificates))
+
     def read(self, id: str, place: str, usable: bool = True) -> Current:
         """What there is. Where it only has to go away it need not be `usable`."""
         numbers = [number_of(id, name) for name in _listed(self.certificates)]

@@ -46,6 +46,11 @@ class Job(NamedTuple):
         return listed
 
 
+def can_do_without(check_mode: bool, config_dir: str) -> bool:
+    """What a blank host is going to get can be told before the library is installed there."""
+    return check_mode and not Files(config_dir).anything()
+
+
 def run(module: Any) -> None:
     try:
         entries = read_options(module.params)
@@ -148,6 +153,7 @@ def _given(files: Files, entry: Wanted, current: Current) -> tuple[list[Any], st
     """The certificates from the options, ours first; or the name of the file that is still awaited."""
     if entry.certificate is None:
         return [], None
+    keys = {generation.key.public for generation in current.generations.values()}
     found: list[Any] = []
     for option in ("certificate", "chain"):
         value = getattr(entry, option)
@@ -157,23 +163,26 @@ def _given(files: Files, entry: Wanted, current: Current) -> tuple[list[Any], st
             text = _text(value)
             if text is None and option == "certificate":
                 return [], value
+            if not keys:
+                raise _not_ours(files, entry, "has no key yet that it could belong to", "make the request first")
             found.extend(crypto.load_certificates(_there(text)))
         except ValueError as exc:
             remedy = "give the certificate in PEM, as text or as a file on the host"
             raise RecordError([Problem(entry.place, option, str(exc), remedy)]) from None
-    keys = {generation.key.public for generation in current.generations.values()}
     ours = [item for item in found if crypto.public_digest(item.public_key()) in keys]
     if not ours:
-        request = os.path.join(files.certificates, entry.id, REQUEST)
-        message = (
-            f"it belongs to no key of {entry.id}" if keys else f"{entry.id} has no key yet that it could belong to"
-        )
-        remedy = f"have {request} signed" if keys else "make the request first, and have it signed"
-        raise RecordError([Problem(entry.place, "certificate", message, remedy)])
+        raise _not_ours(files, entry, "has no key that it belongs to", "leave this certificate out")
     try:
         return [ours[0], *crypto.in_order(ours[0], found)], None
     except ValueError as exc:
         raise RecordError([Problem(entry.place, "chain", str(exc), "leave out what does not belong there")]) from None
+
+
+def _not_ours(files: Files, entry: Wanted, message: str, remedy: str) -> RecordError:
+    request = os.path.join(files.certificates, entry.id, REQUEST)
+    return RecordError(
+        [Problem(entry.place, "certificate", f"{entry.id} {message}", f"{remedy}, and have {request} signed")]
+    )
 
 
 def _signer(entry: Wanted, now: datetime) -> tuple[crypto.Authority | None, list[Any]]:
@@ -185,6 +194,8 @@ def _signer(entry: Wanted, now: datetime) -> tuple[crypto.Authority | None, list
     for option, remedy in (("ca_cert", "give the CA's certificate in PEM"), ("ca_key", "give the CA's key in PEM")):
         try:
             text = _there(_text(getattr(entry, option)))
+            if not crypto.AVAILABLE:
+                continue
             if option == "ca_cert":
                 certificates = crypto.load_certificates(text)
             else:
@@ -194,6 +205,8 @@ def _signer(entry: Wanted, now: datetime) -> tuple[crypto.Authority | None, list
             problems.append(Problem(entry.place, option, str(exc), remedy))
     if problems:
         raise RecordError(problems)
+    if not crypto.AVAILABLE:
+        return None, []
     signer = crypto.Authority(certificates[0], key)
     wrong = crypto.authority_problem(signer, now)
     if wrong:
@@ -210,8 +223,11 @@ def _authority(
         certificate = files.certificate(entry.id, number)
         if certificate and crypto.signed_by(certificate, signer.certificate if signer else certificate):
             issued.add(crypto.fingerprint(certificate))
-    name = signer.certificate.subject.rfc4514_string() if signer else "itself"
-    return Authority(name, frozenset(issued), tuple(map(crypto.fingerprint, chain)))
+    if entry.issue == "self_signed":
+        name = "itself"
+    else:
+        name = signer.certificate.subject.rfc4514_string() if signer else "the CA"
+    return Authority(name, frozenset(issued), tuple(crypto.fingerprint(item) for item in chain))
 
 
 # The report

@@ -42,12 +42,20 @@ def has_library(python: str, library: str, run_command: Any) -> bool:
 
 def require(module: Any, library: str, distribution: str, config_dir: str | None = None) -> None:
     """Return where `library` can be imported; else run the module again where it can, or fail with what to install."""
+    missing = find(module, library, distribution, config_dir)
+    if missing:
+        module.fail_json(msg=missing)
+
+
+def find(module: Any, library: str, distribution: str, config_dir: str | None = None) -> str | None:
+    """As `require`, but where there is no such library return what to say, instead of failing."""
     try:
         importlib.import_module(library)
-    except ImportError as exc:
+    except ImportError:
         if not has_respawned():
             for python in interpreters(config_dir):
                 if has_library(python, library, module.run_command):
                     respawn_module(python)  # does not return
         also = f"The environment of the installed proxy has it too, and none was found in {INSTALL_DIR}."
-        module.fail_json(msg=f"{missing_required_lib(distribution)}. {also}", exception=str(exc))
+        return f"{missing_required_lib(distribution)}. {also}"
+    return None

@@ -226,6 +226,7 @@ attributes:
     support: full
     details:
       - What cannot be known before a key or certificate is made, such as its fingerprint, is V(null) in check mode.
+      - A host that has neither keys nor C(cryptography) yet is told what it will get. A CA of our own is not looked at then.
   diff_mode:
     support: full
     details:
@@ -422,14 +423,17 @@ problems:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._certificate_module import run
+from ..module_utils._certificate_module import can_do_without, run
 from ..module_utils._certificate_options import OPTIONS, RULES
-from ..module_utils._respawn import require
+from ..module_utils._respawn import find
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=OPTIONS, supports_check_mode=True, **RULES)
-    require(module, "cryptography.x509", "cryptography", module.params["config_dir"])
+    config_dir = module.params["config_dir"]
+    missing = find(module, "cryptography.x509", "cryptography", config_dir)
+    if missing and not can_do_without(module.check_mode, config_dir):
+        module.fail_json(msg=missing)
     run(module)
 
 

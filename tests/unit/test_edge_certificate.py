@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from ansible_collections.xmpp.federation.plugins.module_utils import _certificate_crypto as crypto
 from ansible_collections.xmpp.federation.plugins.module_utils import _certificate_files as files
+from ansible_collections.xmpp.federation.plugins.modules import edge_certificate
 from certificates import NOW, Ca
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -96,6 +97,29 @@ def test_check_on_a_blank_host_foresees_the_run(run: Run, config_dir: Path) -> N
     assert again["diff"] == {"before": {}, "after": {}}
     assert run(check=True, **options) == again
     assert one(again)["csr"] == one(done)["csr"]
+
+
+@pytest.mark.parametrize("issue", ["none", "self_signed", "own_ca"])
+def test_check_on_a_blank_host_needs_no_library(
+    run: Run, config_dir: Path, monkeypatch: pytest.MonkeyPatch, ca: Ca, issue: str
+) -> None:
+    options = {**QUICK, "organization": "Example", "issue": issue}
+    if issue == "own_ca":
+        options.update(ca_cert=ca.pem, ca_key=ca.key_pem())
+    with_library = run(check=True, **options)
+    with monkeypatch.context() as patched:
+        for name in list(vars(crypto)):
+            if name not in ("AVAILABLE", "Authority") and not name.startswith("__"):
+                patched.delattr(crypto, name)
+        patched.setattr(crypto, "AVAILABLE", False)
+        patched.setattr(edge_certificate, "find", lambda *_: "no cryptography")
+        without = run(check=True, **options)
+        assert run(**options)["msg"] == "no cryptography"
+        assert "two letters" in run(check=True, country="Germany", **options)["msg"]
+    assert not config_dir.exists()
+    if issue == "own_ca":
+        with_library["diff"]["after"]["certificate external"]["certificate"]["issuer"] = "the CA"
+    assert without == with_library
 
 
 def test_request_says_what_the_options_say(run: Run, config_dir: Path) -> None:
@@ -344,7 +368,7 @@ def test_certificate_of_another_key(run: Run, call: Any, tmp_path: Path, config_
     assert not config_dir.exists()
     run(state="requested", **QUICK)
     before = snapshot(config_dir)
-    assert "belongs to no key of external" in run(certificate=certificate)["msg"]
+    assert "has no key that it belongs to" in run(certificate=certificate)["msg"]
     assert snapshot(config_dir) == before
 
 
