@@ -212,12 +212,6 @@ class Relay:
             answer.set_result(text)
         return True
 
-    def describe_partner(self, domains: tuple[str, ...]) -> tuple[int, str | None]:
-        """Streams out to a partner, and why the last attempt failed."""
-        up = sum(1 for route in self.routes.established() if route.pair.remote in domains)
-        errors = [self.routes.last_errors[domain] for domain in domains if domain in self.routes.last_errors]
-        return up, errors[0] if errors else None
-
 
 _INSIDE_TEXTS = {
     TIMEOUT: "The server of this domain cannot be reached at the moment; try again later.",

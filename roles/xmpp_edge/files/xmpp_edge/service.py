@@ -10,6 +10,7 @@ import errno
 import os
 import signal
 import traceback
+from collections import Counter
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -161,7 +162,7 @@ class Service:
             "domains": sorted(snapshot.domains),
             "listening": [{"address": host, "port": port} for host, port in self.listener.addresses],
             "inside": self.relay.links.describe(),
-            "partners": [self._partner_status(partner) for partner in snapshot.partners],
+            "partners": self._partners(),
             "unauthenticated": len(self.incomings.strangers),
             "resolver_error": self.dialer.resolver.last_error,
             "reload_error": self._last_reload_error,
@@ -217,16 +218,26 @@ class Service:
         diagnosis = Diagnosis(self.current, self.dialer, self.relay, self.incomings, self.listener, domain)
         return await diagnosis.run(float(seconds))
 
-    def _partner_status(self, partner: config.Partner) -> dict[str, Any]:
-        out, error = self.relay.describe_partner(partner.domains)
-        incoming = self.incomings.count(partner.domain)
-        return {
-            "domain": partner.domain,
-            "streams_in": incoming,
-            "streams_out": out,
-            "state": "up" if out or incoming else "down" if error else "idle",
-            "last_error": error,
-        }
+    def _partners(self) -> list[dict[str, Any]]:
+        """How each partner is doing; one pass over all streams, however many partners there are."""
+        incoming = Counter(self.incomings.known.values())
+        outgoing = Counter(route.pair.remote for route in self.relay.routes.established())
+        errors = self.relay.routes.last_errors
+        entries = []
+        for partner in self.current.snapshot.partners:
+            ins, outs = incoming[partner.domain], sum(outgoing[domain] for domain in partner.domains)
+            error = next((errors[domain] for domain in partner.domains if domain in errors), None)
+            state = "up" if ins or outs else "down" if error else "idle"
+            entries.append(
+                {
+                    "domain": partner.domain,
+                    "streams_in": ins,
+                    "streams_out": outs,
+                    "state": state,
+                    "last_error": error,
+                }
+            )
+        return entries
 
     async def _watchdog(self) -> None:
         interval = notify.watchdog_interval()

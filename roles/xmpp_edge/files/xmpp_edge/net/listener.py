@@ -6,15 +6,23 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 _AT_ONCE = 16
 _BACKLOG = 1024
+_NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 
 
 class ListenError(Exception):
     """An address cannot be listened on."""
+
+    def __init__(self, host: str, port: int, problem: OSError) -> None:
+        where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        reason = problem.strerror or problem
+        super().__init__(f"Cannot listen on {where}: {reason}. Check `listen` and `listen_port`.")
+        self.number = problem.errno
 
 
 class Listener:
@@ -32,18 +40,34 @@ class Listener:
     async def bind(self, hosts: tuple[str, ...], port: int) -> None:
         """Listen on exactly these; when one of them fails, all stays as it was."""
         wanted = [(host, port) for host in hosts]
+        gone = [key for key in self._servers if key not in wanted]
+        in_the_way = [key for key in gone if any(_overlap(key, other) for other in wanted)]
+        self._shut(in_the_way)
         made: dict[tuple[str, int], asyncio.Server] = {}
         try:
             for key in wanted:
                 if key not in self._servers:
-                    made[key] = await self._open(*key)
+                    await self._add(key, made, alone=len(wanted) == 1)
         except ListenError:
             for server in made.values():
                 server.close()
+            for key in in_the_way:
+                self._servers[key] = await self._open(*key)
             raise
-        for key in [key for key in self._servers if key not in wanted]:
-            self._servers.pop(key).close()
+        self._shut(key for key in gone if key not in in_the_way)
         self._servers.update(made)
+
+    async def _add(self, key: tuple[str, int], made: dict[tuple[str, int], asyncio.Server], *, alone: bool) -> None:
+        try:
+            made[key] = await self._open(*key)
+        except ListenError as problem:
+            # "::" is in the default, and a host without IPv6 needs no other configuration than one with it.
+            if alone or key[0] != "::" or problem.number not in _NO_IPV6:
+                raise
+
+    def _shut(self, keys: Iterable[tuple[str, int]]) -> None:
+        for key in list(keys):
+            self._servers.pop(key).close()
 
     def close(self) -> None:
         """Take no more connections; those that are there live on."""
@@ -57,7 +81,7 @@ class Listener:
         try:
             sock = socket.socket(family, socket.SOCK_STREAM)
         except OSError as problem:
-            raise ListenError(_text(host, port, problem)) from problem
+            raise ListenError(host, port, problem) from problem
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:
@@ -69,10 +93,13 @@ class Listener:
             sock.listen(_BACKLOG)
         except OSError as problem:
             sock.close()
-            raise ListenError(_text(host, port, problem)) from problem
+            raise ListenError(host, port, problem) from problem
         return server
 
 
-def _text(host: str, port: int, problem: OSError) -> str:
-    where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    return f"Cannot listen on {where}: {problem.strerror or problem}. Check `listen` and `listen_port`."
+def _overlap(one: tuple[str, int], other: tuple[str, int]) -> bool:
+    """Whether the kernel would refuse to bind both."""
+    wildcard = ("0.0.0.0", "::")  # noqa: S104
+    if one[1] != other[1] or one[1] == 0 or (":" in one[0]) != (":" in other[0]):
+        return False
+    return one[0] in wildcard or other[0] in wildcard
