@@ -152,3 +152,41 @@ def test_the_service_has_a_link_to_every_file_of_the_records() -> None:
         assert path.resolve() == (source / path.name).resolve()
         if path.is_symlink():
             assert not os.path.isabs(os.readlink(path))
+
+
+@pytest.mark.parametrize(
+    ("variable", "module", "path"),
+    [
+        ("xmpp_edge_partners", "xmpp_partner", "partners"),
+        ("xmpp_edge_policies", "external_access_policy", "policies"),
+        ("xmpp_edge_inside", "edge_config", "inside"),
+    ],
+)
+def test_the_role_takes_what_the_modules_take(variable: str, module: str, path: str) -> None:
+    specs = yaml.safe_load((ROOT / "roles/xmpp_edge/meta/argument_specs.yml").read_text(encoding="utf-8"))
+    found = [one["options"][variable] for one in specs["argument_specs"].values() if variable in one.get("options", {})]
+    assert found
+    for one in found:
+        told = SPECS[module][path]
+        assert one["type"] == told["type"]
+        assert one.get("elements") == told.get("elements")
+        assert list(_role_differences(told["options"], one["options"])) == []
+
+
+def test_the_role_takes_every_setting() -> None:
+    specs = yaml.safe_load((ROOT / "roles/xmpp_edge/meta/argument_specs.yml").read_text(encoding="utf-8"))
+    options = specs["argument_specs"]["main"]["options"]
+    for name, one in SPECS["edge_config"].items():
+        if name not in ("state", "config_dir"):
+            told = options[f"xmpp_edge_{name}"]
+            assert (told["type"], told.get("elements")) == (one["type"], one.get("elements")), name
+
+
+def _role_differences(spec: Mapping[str, Any], told: Mapping[str, Any]) -> Iterator[str]:
+    if set(spec) != set(told):
+        yield str(sorted(set(spec) ^ set(told)))
+        return
+    for name, one in spec.items():
+        for key in ("type", "elements", "choices", "required"):
+            if one.get(key) != told[name].get(key):
+                yield f"{name}.{key}: {one.get(key)!r} in the module, {told[name].get(key)!r} in the role"
