@@ -8,7 +8,15 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import hypothesis
+
 ROOT = Path(__file__).resolve().parents[2]
 for path in (ROOT / "roles" / "xmpp_edge" / "files", ROOT):
     if str(path) not in sys.path:
         sys.path.insert(0, str(path))
+
+# How long one example takes says more about what else the machine does than about the code.
+hypothesis.settings.register_profile(
+    "service", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("service")
