@@ -117,7 +117,7 @@ def _converge(
     module: Any, client: Client, wanted: Sequence[Entry], zone: str | None, done: list[Change]
 ) -> dict[str, Any]:
     for attempt in range(ATTEMPTS):
-        now = read(client, wanted, zone, module.params["timeout"])
+        now = read(client, wanted, zone, module.params["timeout"] if module.params["verify"] else None)
         planned = plan(now.sets, wanted, module.params["purge"])
         if module.check_mode:
             break
@@ -143,15 +143,18 @@ def _converge(
     return result
 
 
-def read(client: Client, wanted: Sequence[Entry], zone: str | None, timeout: float) -> Read:
-    """Ask for everything; what cannot work is told before anything is written."""
+def read(client: Client, wanted: Sequence[Entry], zone: str | None, patience: float | None) -> Read:
+    """Ask for everything; what cannot work is told before anything is written.
+
+    A target that the server knows nothing about is looked up elsewhere, as long as there is `patience`.
+    """
     keys = needed(wanted)
     targets = dict.fromkeys(entry.target for entry in wanted if entry.target and entry.state == "present")
     managed = {key.name for entry in wanted for key in entry.address_keys()}
     checked = [Key(target, rdtype) for target in targets if target not in managed for rdtype in ADDRESS_TYPES]
     answers = client.ask(keys)
     answers.update(client.ask(checked, outside=True))
-    problems, warnings = _check_targets(wanted, answers, timeout)
+    problems, warnings = _check_targets(wanted, answers, patience)
     problems += _check_owners(wanted, answers)
     zones, more = _zones(client, wanted, keys, answers, zone)
     problems += more
@@ -200,7 +203,7 @@ def _check_owners(wanted: Sequence[Entry], answers: Mapping[Key, Answer | None])
 
 
 def _check_targets(
-    wanted: Sequence[Entry], answers: Mapping[Key, Answer | None], timeout: float
+    wanted: Sequence[Entry], answers: Mapping[Key, Answer | None], patience: float | None
 ) -> tuple[list[Problem], list[str]]:
     """RFC 2782: the target must be a host with addresses, and must not be an alias."""
     problems: list[Problem] = []
@@ -212,8 +215,10 @@ def _check_targets(
             continue
         found = [answers[Key(entry.target, rdtype)] for rdtype in ADDRESS_TYPES]
         if None in found:
+            if patience is None:
+                continue
             if entry.target not in outside:
-                outside[entry.target] = elsewhere(entry.target, timeout)
+                outside[entry.target] = elsewhere(entry.target, patience)
                 if outside[entry.target] is None:
                     warnings.append(
                         f"It could not be checked whether {entry.target} has an address: no resolver knows."

@@ -35,7 +35,7 @@ options:
   target:
     description:
       - The host that takes the connections, with its full name.
-      - It must have addresses, at the DNS server or in O(addresses), and must not be an alias. SRV forbids both IP addresses and aliases.
+      - It must have addresses, in DNS or in O(addresses), and must not be an alias. SRV forbids both IP addresses and aliases.
       - If O(state=absent), the record that leads to this host. Where it is left out, all records of the domain and service.
       - A domain has one record for each target.
     type: str
@@ -156,7 +156,10 @@ options:
     type: int
     default: 10
   verify:
-    description: Read the records again after an update, and fail if the server does not show them.
+    description:
+      - Read the records again after an update, and fail if the server does not show them.
+      - Look up targets that O(server) knows nothing about with the resolver of the host where the module runs, and refuse those that are
+        aliases or have no address. Set this to V(false) where that resolver sees another DNS than the partners do.
     type: bool
     default: true
 extends_documentation_fragment:

@@ -9,7 +9,10 @@ import json
 import os
 import random
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -711,3 +714,39 @@ def test_random_walk(run: Run, config_dir: Path, tmp_path: Path, ca: Ca) -> None
             assert run(**options)["changed"] is False
         if (config_dir / "assigned" / "external").exists():
             in_use(config_dir)
+
+
+def test_two_runs_at_once(config_dir: Path) -> None:
+    """Both find a blank host; one makes the key, the other waits and then finds it."""
+    arguments = {"config_dir": str(config_dir), "issue": "self_signed", **QUICK, "_ansible_diff": True}
+    script = (
+        "import json, sys\n"
+        f"sys.path[:0] = {[path for path in sys.path if path]!r}\n"
+        "from ansible.module_utils.testing import patch_module_args\n"
+        f"from {edge_certificate.__name__} import main\n"
+        "print('ready', flush=True)\n"
+        "sys.stdin.readline()\n"
+        f"with patch_module_args(json.loads({json.dumps(arguments)!r})):\n"
+        "    main()\n"
+    )
+    with ExitStack() as stack:
+        runs = [
+            stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+                )
+            )
+            for _turn in range(3)
+        ]
+        for one_run in runs:
+            assert one_run.stdout is not None
+            assert one_run.stdout.readline() == "ready\n"
+        for one_run in runs:
+            assert one_run.stdin is not None
+            one_run.stdin.write("\n")
+            one_run.stdin.flush()
+        outcomes = [json.loads(one_run.communicate()[0]) for one_run in runs]
+    assert sorted(outcome["changed"] for outcome in outcomes) == [False, False, True]
+    assert len({outcome["certificates"][0]["fingerprint"] for outcome in outcomes}) == 1
+    assert [path.name for path in (config_dir / "certificates").glob("external.*")] == ["external.1"]
+    in_use(config_dir)

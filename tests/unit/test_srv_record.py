@@ -359,6 +359,10 @@ def test_target_that_the_server_does_not_know(run: Run, monkeypatch: pytest.Monk
     alias = _dns_update_client.Answer(None, "real.far.example", None)
     monkeypatch.setattr(_dns_update_module, "elsewhere", lambda name, timeout: alias)
     assert "give real.far.example instead" in run(domain="a.example", target="edge.far.example")["msg"]
+    nothing = _dns_update_client.Answer(None, None, None)
+    monkeypatch.setattr(_dns_update_module, "elsewhere", lambda name, timeout: nothing)
+    assert "has no address" in run(domain="a.example", target="edge.far.example")["msg"]
+    assert run(domain="a.example", target="edge.far.example", verify=False)["changed"] is False
 
 
 @pytest.mark.parametrize(
@@ -393,6 +397,31 @@ def test_many_records_go_out_in_few_updates(run: Run, server: DnsServer, monkeyp
     assert 1 < len(server.updates()) < 10
     assert {question.transport for question in server.questions()} == {"tcp"}
     assert run(records=records)["changed"] is False
+
+
+@pytest.mark.parametrize(
+    ("records", "found"),
+    [
+        (["edge A 192.0.2.1"], (("192.0.2.1",), None)),
+        (["edge AAAA 2001:db8::1"], (("2001:db8::1",), None)),
+        (["edge CNAME real", "real A 192.0.2.1"], (None, "real.far.example")),
+        (["edge TXT nothing"], (None, None)),
+        ([], (None, None)),
+    ],
+)
+def test_looking_elsewhere(monkeypatch: pytest.MonkeyPatch, records: list[str], found: tuple[Any, Any]) -> None:
+    """The resolver of this host, with a server of our own in the place of the one that it would ask."""
+    import dns.resolver
+
+    with DnsServer({"far.example": records}) as far:
+        resolver = dns.resolver.Resolver(configure=False)
+        resolver.nameservers, resolver.port = [far.host], far.port
+        monkeypatch.setattr(dns.resolver, "Resolver", lambda: resolver)
+        answer = _dns_update_client.elsewhere("edge.far.example", 2)
+        assert answer is not None
+        assert (answer.found.values if answer.found else None, answer.alias) == found
+        far.behave("servfail")
+        assert _dns_update_client.elsewhere("edge.far.example", 0.5) is None
 
 
 def test_international_domain(run: Run, server: DnsServer) -> None:
