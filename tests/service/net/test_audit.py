@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import json
 
-from xmpp_edge.observe.audit import Audit
+from xmpp_edge.observe.audit import Audit, Rate
 
 
 class Clock:
@@ -51,25 +51,26 @@ def test_only_the_first_pass_of_a_pair_is_written():
 
 
 def test_a_flood_is_cut_and_what_was_left_out_is_told():
-    audit, out, clock = make(rate=1.0, burst=3.0)
+    audit, out, clock = make(strangers=Rate(1, 3))
     for number in range(100):
-        audit.refused("not_a_partner", remote=f"s{number}.example")
+        audit.refused("not_a_partner", known=False, remote=f"s{number}.example")
     assert len(lines(out)) == 3
     assert audit.counters["refused_not_a_partner"] == 100
     clock.now += 1
-    audit.refused("not_a_partner", remote="last.example")
+    audit.refused("not_a_partner", known=False, remote="last.example")
     assert lines(out)[3:] == [
-        {"time": lines(out)[3]["time"], "event": "left_out", "lines": 97},
+        {"time": lines(out)[3]["time"], "event": "left_out", "caused_by": "strangers", "lines": 97},
         {"time": lines(out)[4]["time"], "event": "refused", "reason": "not_a_partner", "remote": "last.example"},
     ]
 
 
-def test_our_own_events_are_not_bounded_by_what_strangers_do():
-    audit, out, _unused = make(rate=1.0, burst=1.0)
-    audit.refused("not_a_partner")
-    audit.refused("not_a_partner")
+def test_what_strangers_do_hides_neither_our_own_events_nor_those_of_partners():
+    audit, out, _unused = make(strangers=Rate(1, 1))
+    audit.refused("not_a_partner", known=False)
+    audit.refused("not_a_partner", known=False)
     audit.event("reloaded")
-    assert [line["event"] for line in lines(out)] == ["refused", "reloaded"]
+    audit.partner("authenticated")
+    assert [line["event"] for line in lines(out)] == ["refused", "reloaded", "authenticated"]
 
 
 def test_a_value_cannot_begin_a_new_line_and_has_a_length():

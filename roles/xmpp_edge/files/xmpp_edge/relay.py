@@ -79,7 +79,7 @@ class Relay:
         condition = self.links.send(stanza, source)
         if condition is not None:
             self.current.audit.refused(
-                "inside_" + condition.replace("-", "_"), direction="in", **{"from": sender.full, "to": receiver.full}
+                "inside_" + condition.replace("-", "_"), direction="in", sender=sender.full, receiver=receiver.full
             )
             self._back_to_partner(stanza, condition, _type(condition), _INSIDE_TEXTS.get(condition, ""))
             return
@@ -165,7 +165,8 @@ class Relay:
             text=verdict.explanation,
             direction=direction,
             stanza=stanza.kind,
-            **{"from": stanza.from_.full, "to": stanza.to.full},
+            sender=stanza.from_.full,
+            receiver=stanza.to.full,
         )
 
     # pings of our own (XEP-0199)

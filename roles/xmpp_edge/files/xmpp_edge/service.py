@@ -255,13 +255,13 @@ class Service:
         problem = context.get("exception")
         if isinstance(problem, OSError) and problem.errno in _SHORTAGES:
             self.audit.counters["out_of_resources"] += 1
-            self.audit.flood(
+            self.audit.stranger(
                 "out_of_resources", text=f"{problem.strerror}; raise the limit of open files (LimitNOFILE)."
             )
             return
         where = traceback.format_exception(problem)[-3:] if problem is not None else []
         self.audit.counters["internal_errors"] += 1
-        self.audit.flood("internal_error", text=context.get("message"), where="".join(where))
+        self.audit.stranger("internal_error", text=context.get("message"), where="".join(where))
 
 
 def settings_of(snapshot: Snapshot) -> Settings:

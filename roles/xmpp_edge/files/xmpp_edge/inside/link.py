@@ -268,7 +268,7 @@ class Link:
                 " does it run, and listen there for components?"
             )
         if not self._ready.done():
-            self.current.audit.flood("inside_link_failed", link=self.name, text=self.error)
+            self.current.audit.partner("inside_link_failed", link=self.name, text=self.error)
             return False
         self.state, self.error, self.since = "up", None, time.time()
         self.current.audit.event("inside_link_up", link=self.name, domains=len(self.domains))
@@ -278,7 +278,7 @@ class Link:
         if self.connection is not None:
             self.connection.abort()
         self.state, self.error = "down", text
-        self.current.audit.flood("inside_link_failed", link=self.name, text=text)
+        self.current.audit.partner("inside_link_failed", link=self.name, text=text)
         return False
 
 

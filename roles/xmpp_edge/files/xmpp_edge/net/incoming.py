@@ -113,12 +113,12 @@ class Incoming:
         everyone.strangers[self] = None
         current.audit.counters["connections_in"] += 1
         if everyone.per_address[self._address] > current.bounds.per_address:
-            current.audit.refused("too_many_from_address", address=connection.peer)
+            current.audit.refused("too_many_from_address", known=False, address=connection.peer)
             connection.abort()
             return
         if len(everyone.strangers) > current.snapshot.limits.unauthenticated_limit:
             oldest = next(iter(everyone.strangers))
-            current.audit.refused("too_many_unauthenticated", address=oldest.connection.peer)
+            current.audit.refused("too_many_unauthenticated", known=False, address=oldest.connection.peer)
             oldest.connection.abort()
         self._unused = connection.loop.call_later(
             current.snapshot.limits.stream_establishment_timeout, self._drop_unused
@@ -148,7 +148,12 @@ class Incoming:
         elif isinstance(action, Refused):
             self._told = True
             self.current.audit.refused(
-                action.reason, local=action.local, remote=action.remote, text=action.text, address=connection.peer
+                action.reason,
+                known=self in self.everyone.known,
+                local=action.local,
+                remote=action.remote,
+                text=action.text,
+                address=connection.peer,
             )
 
     def writable(self, connection: Connection, ready: bool) -> None:
@@ -166,7 +171,7 @@ class Incoming:
         partner = everyone.known.pop(self, None)
         everyone.emptier.set()
         if partner is not None:
-            self.current.audit.event(
+            self.current.audit.partner(
                 "stream_closed",
                 direction="in",
                 partner=partner,
@@ -176,7 +181,7 @@ class Incoming:
                 by=closed.by if closed else "peer",
             )
         elif closed is not None and closed.condition is not None and not self._told:
-            self.current.audit.flood(
+            self.current.audit.stranger(
                 "connection_closed",
                 address=connection.peer,
                 condition=closed.condition,
@@ -198,7 +203,7 @@ class Incoming:
 
     def _drop_unused(self) -> None:
         if self.machine is None:
-            self.current.audit.refused("nothing_sent", address=self.connection.peer)
+            self.current.audit.refused("nothing_sent", known=False, address=self.connection.peer)
             self.connection.abort()
 
     def _no_stranger(self) -> None:
@@ -227,7 +232,7 @@ class Incoming:
         if partner is None or pair.local not in snapshot.domains:
             self.connection.close("policy-violation", "This domain is not a partner here.")
             return
-        self.current.audit.event(
+        self.current.audit.partner(
             "authenticated",
             direction="in",
             local=pair.local,

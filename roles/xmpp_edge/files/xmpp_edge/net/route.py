@@ -284,7 +284,7 @@ class Route:
         now = self._loop.time()
         for stanza in self._ledger.in_doubt(connection, now, clean=not connection.broken):
             self._give_back(stanza, TIMEOUT, "The connection broke before it was certain that this arrived.")
-        self.current.audit.event(
+        self.current.audit.partner(
             "stream_closed",
             direction="out",
             local=self.pair.local,
@@ -340,7 +340,7 @@ class Route:
         self.since = time.time()
         self._failure, self._failures, self._retry_at = None, 0, 0.0
         self.everyone.last_errors.pop(self.pair.remote, None)
-        self.current.audit.event(
+        self.current.audit.partner(
             "authenticated",
             direction="out",
             local=self.pair.local,
@@ -422,7 +422,7 @@ class Route:
         self._retry_at = self._loop.time() + self.current.jitter(pause)
         self._failure = failure
         self.everyone.last_errors[self.pair.remote] = failure.text
-        self.current.audit.event(
+        self.current.audit.partner(
             "stream_failed",
             local=self.pair.local,
             remote=self.pair.remote,

@@ -167,7 +167,9 @@ class Verifier:
             failure = problem
         except TimeoutError:
             pass
-        self.current.audit.refused("verify_failed", local=self.pair.local, remote=self.remote, text=failure.text)
+        self.current.audit.refused(
+            "verify_failed", known=False, local=self.pair.local, remote=self.remote, text=failure.text
+        )
         condition = "remote-connection-failed" if failure.condition == "remote-server-timeout" else failure.condition
         retry = asyncio.get_running_loop().time() + self.current.timing.verify_retry
         self.everyone.failed[self.remote] = (retry, condition)

@@ -17,34 +17,63 @@ import threading
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TextIO
 
 _MOST_PAIRS = 50_000
 _LONGEST_VALUE = 1_000
 _LONGEST_BODY = 65_536
+_KEYS = {"sender": "from", "receiver": "to"}
+"""Python does not let arguments have the names that these have in a line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """Lines a second in the long run, and how many may come at once."""
+
+    lines: float
+    burst: float
+
+
+class _Bucket:
+    """Counts what a rate allows, and what it left out."""
+
+    def __init__(self, rate: Rate, now: float) -> None:
+        self.left_out = 0
+        self._rate = rate
+        self._tokens = rate.burst
+        self._filled = now
+
+    def take(self, now: float) -> bool:
+        self._tokens = min(self._rate.burst, self._tokens + (now - self._filled) * self._rate.lines)
+        self._filled = now
+        if self._tokens < 1:
+            self.left_out += 1
+            return False
+        self._tokens -= 1
+        return True
 
 
 class Audit:
-    """Writes lines and keeps the counters; knows nothing of what the events mean."""
+    """Writes lines and keeps the counters; knows nothing of what the events mean.
+
+    Strangers and partners have a rate each, so that no stranger can hide what partners do.
+    """
 
     def __init__(
         self,
         out: TextIO | None = None,
         *,
-        rate: float = 50.0,
-        burst: float = 500.0,
+        strangers: Rate = Rate(10, 500),
+        partners: Rate = Rate(50, 1000),
         clock: Callable[[], float] = time.monotonic,
         background: bool = True,
     ) -> None:
         self.counters: Counter[str] = Counter()
         self._out = out if out is not None else sys.stdout
-        self._rate = rate
-        self._burst = burst
-        self._tokens = burst
         self._clock = clock
-        self._filled = clock()
-        self._left_out = 0
+        self._buckets = {"strangers": _Bucket(strangers, clock()), "partners": _Bucket(partners, clock())}
         self.seen: OrderedDict[tuple[str, str], None] = OrderedDict()
         """Pairs of sender and receiver of which a pass has been written."""
         self._lines: queue.Queue[str | None] = queue.Queue(maxsize=10_000)
@@ -57,48 +86,53 @@ class Audit:
         """Something that our own side decides how often it happens: always written."""
         self._line(name, values)
 
-    def flood(self, name: str, **values: object) -> None:
-        """Something that others can cause as often as they like: written within the rate."""
-        now = self._clock()
-        self._tokens = min(self._burst, self._tokens + (now - self._filled) * self._rate)
-        self._filled = now
-        if self._tokens < 1:
-            self._left_out += 1
-            self.counters["audit_left_out"] += 1
-            return
-        self._tokens -= 1
-        if self._left_out:
-            self._line("left_out", {"lines": self._left_out})
-            self._left_out = 0
-        self._line(name, values)
+    def partner(self, name: str, **values: object) -> None:
+        """Something that partners, or users of ours, can cause often: written within their rate."""
+        self._bounded("partners", name, values)
 
-    def refused(self, reason: str, **values: object) -> None:
-        """A refusal, counted under its reason."""
+    def stranger(self, name: str, **values: object) -> None:
+        """Something that anybody can cause as often as they like: written within the rate for all strangers."""
+        self._bounded("strangers", name, values)
+
+    def refused(self, reason: str, *, known: bool = True, **values: object) -> None:
+        """A refusal, counted under its reason; ``known`` where its cause has proven who it is."""
         self.counters["refused_" + reason] += 1
-        self.flood("refused", reason=reason, **values)
+        self._bounded("partners" if known else "strangers", "refused", {"reason": reason, **values})
 
     def first_pass(self, direction: str, names: tuple[str, str]) -> None:
         """The first stanza of a pair of addresses passed. Ask ``seen`` before: this is called once a pair."""
         self.seen[names] = None
         if len(self.seen) > _MOST_PAIRS:
             self.seen.popitem(last=False)
-        self.flood("passed", direction=direction, **{"from": names[0], "to": names[1]})
+        self.partner("passed", direction=direction, sender=names[0], receiver=names[1])
 
     def body(self, direction: str, sender: str, receiver: str, text: str) -> None:
         """The text of a message; only called where the administrator has asked for it."""
-        self.event("message", direction=direction, body=text[:_LONGEST_BODY], **{"from": sender, "to": receiver})
+        self.event("message", direction=direction, body=text[:_LONGEST_BODY], sender=sender, receiver=receiver)
 
     def close(self) -> None:
         """Write what is left; used once, at the end."""
-        if self._left_out:
-            self._line("left_out", {"lines": self._left_out})
-            self._left_out = 0
+        for who, bucket in self._buckets.items():
+            self._tell_left_out(who, bucket)
         if self._thread is not None:
             try:
                 self._lines.put(None, timeout=1)
             except queue.Full:
                 return
             self._thread.join(timeout=2)
+
+    def _bounded(self, who: str, name: str, values: dict[str, object]) -> None:
+        bucket = self._buckets[who]
+        if not bucket.take(self._clock()):
+            self.counters["audit_left_out"] += 1
+            return
+        self._tell_left_out(who, bucket)
+        self._line(name, values)
+
+    def _tell_left_out(self, who: str, bucket: _Bucket) -> None:
+        if bucket.left_out:
+            self._line("left_out", {"caused_by": who, "lines": bucket.left_out})
+            bucket.left_out = 0
 
     def _line(self, name: str, values: dict[str, object]) -> None:
         longest = _LONGEST_BODY if name == "message" else _LONGEST_VALUE
@@ -108,7 +142,7 @@ class Audit:
         }
         for key, value in values.items():
             if value is not None:
-                entry[key] = value[:longest] if isinstance(value, str) else value
+                entry[_KEYS.get(key, key)] = value[:longest] if isinstance(value, str) else value
         text = json.dumps(entry, ensure_ascii=True, default=str)
         if self._thread is None:
             self._write(text)
@@ -117,7 +151,6 @@ class Audit:
             self._lines.put_nowait(text)
         except queue.Full:
             self.counters["audit_left_out"] += 1
-            self._left_out += 1
 
     def _write_all(self) -> None:
         while (text := self._lines.get()) is not None:
