@@ -9,7 +9,7 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Callable, Iterable, Mapping
+from typing import Any, Iterable, Mapping
 
 from ._records import files
 from ._records.fields import Fields
@@ -134,6 +134,3 @@ def listed(words: list[str], most: int = 5) -> str:
     """The first few words, and how many more there are."""
     shown = ", ".join(words[:most])
     return f"{shown} and {len(words) - most} more" if len(words) > most else shown
-
-
-MakeDraft = Callable[[Mapping[str, Any]], Draft]

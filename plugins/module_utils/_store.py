@@ -48,19 +48,10 @@ def apply(directory: str, check_mode: bool, make_draft: MakeDraft) -> Plan:
     return plan
 
 
-def read(directory: str) -> dict[str, Any]:
-    """The parsed content of the four files by kind."""
-    return _parse(directory, _found(directory))
-
-
 def _plan(directory: str, existed: bool, make_draft: MakeDraft) -> Plan:
     found = _found(directory)
-    current = _parse(directory, found)
+    current = desired.decode_all({kind: state.text for kind, state in found.items()}, directory)
     return complete(make_draft(current), current, directory, existed, found)
-
-
-def _parse(directory: str, found: Mapping[str, FileState]) -> dict[str, Any]:
-    return desired.decode_all({kind: state.text for kind, state in found.items()}, directory)
 
 
 def _found(directory: str) -> dict[str, FileState]:

@@ -59,6 +59,7 @@ def test_canonical_order() -> None:
     [
         ("edge", "", "not a complete JSON file"),
         ("edge", '{"schema": 1, "edge": {"dom', "not a complete JSON file"),
+        ("edge", "[" * 100000, "not a complete JSON file"),
         ("edge", "[]", "not a JSON object"),
         ("edge", "{}", "schema"),
         ("edge", _document("edge", {}, schema="1"), "schema"),

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from ansible_collections.xmpp.federation.plugins.module_utils import _store
 from ansible_collections.xmpp.federation.plugins.module_utils._plan import Change, Draft
-from ansible_collections.xmpp.federation.plugins.module_utils._records import edge, files, partner
+from ansible_collections.xmpp.federation.plugins.module_utils._records import desired, edge, files, partner
 from ansible_collections.xmpp.federation.plugins.module_utils._records.errors import RecordError
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
@@ -202,7 +202,7 @@ def test_runs_stand_in_line(tmp_path: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert [record["domain"] for record in _store.read(directory)["partners"]] == sorted(domains)
+    assert [record["domain"] for record in desired.load(directory).partners] == sorted(domains)
 
 
 def test_patience_with_another_run_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from typing import Any, Mapping
 
-from .errors import Problem, RecordError
-from .fields import Field, Fields, Reader
+from .fields import Field, Fields, Reader, normal_form
 
 _MANY = 1_000_000
 _DAY = 86_400
@@ -43,14 +42,7 @@ FIELDS: Fields = {
 
 def normalise(raw: Mapping[str, Any], where: str = "") -> dict[str, Any]:
     """The full record in normal form; RecordError with everything that is wrong."""
-    problems: list[Problem] = []
-    reader = Reader(where, problems)
-    record = reader.record(FIELDS, raw)
-    if not problems:
-        _rules(reader, record)
-    if problems:
-        raise RecordError(problems)
-    return record
+    return normal_form(FIELDS, raw, where, rules=_rules)
 
 
 def _rules(reader: Reader, record: Mapping[str, Any]) -> None:

@@ -12,10 +12,10 @@ import difflib
 import ipaddress
 import re
 from dataclasses import dataclass
-from typing import Any, Callable, Mapping
+from typing import Any, Callable, Dict, Mapping
 
 from . import names
-from .errors import Problem
+from .errors import Problem, RecordError
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
@@ -173,6 +173,28 @@ class Reader:
             else:
                 seen[normal] = index
         return list(seen) if field.ordered else sorted(seen)
+
+
+Rules = Callable[[Reader, Dict[str, Any]], None]
+
+
+def normal_form(
+    fields: Fields, raw: Any, where: str, derive: Rules | None = None, rules: Rules | None = None
+) -> dict[str, Any]:
+    """The full record; RecordError with everything that is wrong.
+
+    ``derive`` fills in what follows from other keys; ``rules`` judges a record whose keys are all right by themselves.
+    """
+    problems: list[Problem] = []
+    reader = Reader(where, problems)
+    record = reader.record(fields, raw)
+    if derive is not None:
+        derive(reader, record)
+    if rules is not None and not problems:
+        rules(reader, record)
+    if problems:
+        raise RecordError(problems)
+    return record
 
 
 def default(field: Field) -> Any:

@@ -39,7 +39,7 @@ def decode(kind: str, text: str, where: str = "") -> Any:
     where = where or file_name(kind)
     try:
         document = json.loads(text, object_pairs_hook=_no_twins)
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         raise _error(where, "", f"this is not a complete JSON file ({exc})", REMEDY) from None
     if not isinstance(document, dict):
         raise _error(where, "", "this is not a JSON object", REMEDY)

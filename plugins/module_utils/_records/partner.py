@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import Any, Mapping
 
-from .errors import Problem, RecordError
-from .fields import Field, Fields, Reader
+from .errors import Problem
+from .fields import Field, Fields, Reader, normal_form
 
 _NEGOTIATION = ("required", "optional", "not_supported")
 
@@ -52,16 +52,12 @@ def auth_methods(record: Mapping[str, Any]) -> tuple[str, ...]:
 
 def normalise(raw: Mapping[str, Any], where: str = "") -> dict[str, Any]:
     """The full record in normal form; RecordError with everything that is wrong."""
-    problems: list[Problem] = []
-    reader = Reader(where, problems)
-    record = reader.record(FIELDS, raw)
+    return normal_form(FIELDS, raw, where, _derive, _rules)
+
+
+def _derive(_reader: Reader, record: dict[str, Any]) -> None:
     if record["dialback"] is None:
         record["dialback"] = dialback_default(record["tls"], record["sasl"])
-    if not problems:
-        _rules(reader, record)
-    if problems:
-        raise RecordError(problems)
-    return record
 
 
 def _rules(reader: Reader, record: Mapping[str, Any]) -> None:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import Any, Mapping
 
-from .errors import Problem, RecordError
-from .fields import Field, Fields, Reader
+from .errors import Problem
+from .fields import Field, Fields, Reader, normal_form
 
 GLOBAL = "global"
 SCOPES = ("global", "user")
@@ -35,26 +35,22 @@ def policy_name(text: str) -> str:
 
 def normalise(raw: Mapping[str, Any], where: str = "") -> dict[str, Any]:
     """The full record in normal form; RecordError with everything that is wrong."""
-    problems: list[Problem] = []
-    reader = Reader(where, problems)
     if isinstance(raw, Mapping):
         raw = dict(raw)
         if raw.get("scope") == GLOBAL:
             raw.setdefault("name", GLOBAL)
         if raw.get("name") == GLOBAL:
             raw.setdefault("scope", GLOBAL)
-    record = reader.record(FIELDS, raw)
+    return normal_form(FIELDS, raw, where, _derive, _rules)
+
+
+def _derive(_reader: Reader, record: dict[str, Any]) -> None:
     record["name"] = policy_name(record["name"])
-    if not problems:
-        _rules(reader, record)
-    if problems:
-        raise RecordError(problems)
-    return record
 
 
 def _rules(reader: Reader, record: Mapping[str, Any]) -> None:
     name = record["name"]
-    if not name or name != name.strip() or ":" in name or "\n" in name or len(name) > 256:
+    if not name or name != name.strip() or any(char in name for char in ":\n\t") or len(name) > 256:
         reader.report(
             "name", f"{name!r} is not a policy name", "write one line without a colon, 256 characters at most"
         )

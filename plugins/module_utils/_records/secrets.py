@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from typing import Any, Mapping
 
-from .errors import Problem, RecordError
-from .fields import Field, Fields, Reader
+from .fields import Field, Fields, normal_form
 
 FIELDS: Fields = {
     # Keys the dialback of XEP-0185; all members of one edge pool share it.
@@ -23,8 +22,4 @@ FIELDS: Fields = {
 
 def normalise(raw: Mapping[str, Any], where: str = "") -> dict[str, Any]:
     """The full record in normal form; RecordError with everything that is wrong, without a word of a secret."""
-    problems: list[Problem] = []
-    record = Reader(where, problems).record(FIELDS, raw)
-    if problems:
-        raise RecordError(problems)
-    return record
+    return normal_form(FIELDS, raw, where)
