@@ -6,7 +6,10 @@
 
 from __future__ import annotations
 
+import grp
 import json
+import os
+import pwd
 import re
 import shutil
 import socket
@@ -112,6 +115,8 @@ def here(base: Path) -> dict[str, object]:
     return {
         "ansible_connection": "local",
         "ansible_become": False,
+        "xmpp_edge_user": pwd.getpwuid(os.getuid()).pw_name,
+        "xmpp_edge_group": grp.getgrgid(os.getgid()).gr_name,
         "xmpp_edge_service_manager": "standalone",
         "xmpp_edge_config_dir": str(base / "etc"),
         "xmpp_edge_state_dir": str(base / "var"),
