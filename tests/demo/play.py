@@ -31,7 +31,7 @@ class Played:
 
 def environment(stage: Stage) -> dict[str, str]:
     """Nothing of the user's own Ansible configuration may change what the demo does."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "PYTHON"))}
+    kept = {name: value for name, value in stage.environment.items() if not name.startswith(("ANSIBLE_", "PYTHON"))}
     settings = stage.directory / "ansible.cfg"
     settings.write_text("[defaults]\n", encoding="utf-8")
     return {

@@ -23,6 +23,7 @@ from typing import Any
 TESTS = Path(__file__).resolve().parents[1]
 ROOT = TESTS.parent
 PREFIX = "xmpp-demo-"
+MARK = "XMPP_DEMO_STAGE"
 
 
 def free_port() -> int:
@@ -43,7 +44,7 @@ class StageError(Exception):
 
 
 class Stage:
-    """``pids.json`` in the directory lists what was started; the edge's own processes run from inside the directory."""
+    """A directory, and the processes that carry its name in their environment."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -83,12 +84,12 @@ class Stage:
             process = subprocess.Popen(  # noqa: ASYNC220 - it outlives the event loop where KEEP=1 says so
                 [sys.executable, *command],
                 cwd=TESTS,
+                env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
                 start_new_session=True,
             )
-        self.write("pids.json", [*self._recorded(), process.pid])
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline and process.poll() is None:
             if b"\n" in (text := output.read_bytes()):
@@ -96,34 +97,36 @@ class Stage:
             await asyncio.sleep(0.02)
         raise StageError(f"{name} did not start:\n{(self.logs / f'{name}.log').read_text()}")
 
-    def _recorded(self) -> list[int]:
-        with contextlib.suppress(OSError, ValueError):
-            return json.loads((self.directory / "pids.json").read_text())
-        return []
+    @property
+    def environment(self) -> dict[str, str]:
+        """What every process of this stage has in its environment, and hands on to its children."""
+        return {**os.environ, MARK: str(self.directory)}
 
-    def _is_ours(self, pid: int, *, recorded: bool) -> bool:
-        """Numbers are used again by the system, so a recorded one must still name this directory."""
+    def _is_ours(self, process: Path) -> bool:
+        """By its mark, or because it runs from inside the directory; a child may have dropped its environment."""
         try:
-            arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            marked = f"{MARK}={self.directory}".encode() in process.joinpath("environ").read_bytes().split(b"\0")
+            program = process.joinpath("cmdline").read_bytes().partition(b"\0")[0]
         except OSError:
             return False
-        inside = os.fsencode(self.directory) + b"/"
-        return any(argument.startswith(inside) for argument in (arguments if recorded else arguments[:2]))
+        return bool(program) and (marked or program.startswith(os.fsencode(self.directory) + b"/"))
 
     def processes(self) -> list[int]:
-        recorded = set(self._recorded())
-        running = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
-        return [pid for pid in running if pid != os.getpid() and self._is_ours(pid, recorded=pid in recorded)]
+        running = [path for path in Path("/proc").iterdir() if path.name.isdigit()]
+        return [int(path.name) for path in running if path.name != str(os.getpid()) and self._is_ours(path)]
 
     def end(self, *, keep_logs: bool = False) -> None:
         """End all processes of this stage, politely first, and remove its files."""
-        for number, patience in ((signal.SIGTERM, 8.0), (signal.SIGKILL, 2.0)):
-            for pid in self.processes():
+        number, polite_until = signal.SIGTERM, time.monotonic() + 8
+        told: set[int] = set()
+        while running := self.processes():
+            if time.monotonic() > polite_until and number == signal.SIGTERM:
+                number, told = signal.SIGKILL, set()
+            for pid in set(running) - told:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, number)
-            deadline = time.monotonic() + patience
-            while self.processes() and time.monotonic() < deadline:
-                time.sleep(0.05)
+            told.update(running)
+            time.sleep(0.05)
         for path in self.directory.iterdir():
             if path.is_dir() and not path.is_symlink() and path != self.logs:
                 shutil.rmtree(path, ignore_errors=True)

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,15 +51,16 @@ def read_table(output: str) -> dict[str, str]:
 
 
 def left_behind(directory: Path) -> list[str]:
-    """Command lines of processes that still name the directory."""
+    """Command lines of processes that know of the directory by their arguments or by their environment."""
     found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
+    for path in Path("/proc").glob("[0-9]*"):
         try:
-            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            line = path.joinpath("cmdline").read_bytes()
+            known = line + path.joinpath("environ").read_bytes().replace(f"TMPDIR={directory}\0".encode(), b"")
         except OSError:
             continue
-        if str(directory) in line and int(path.parent.name) != os.getpid():
-            found.append(line)
+        if str(directory).encode() in known and int(path.name) != os.getpid():
+            found.append(line.replace(b"\0", b" ").decode(errors="replace"))
     return found
 
 
@@ -80,13 +82,16 @@ def test_the_demo_tells_what_happened_and_cleans_up(scratch: Path):
     assert left_behind(scratch) == []
 
 
-def test_interrupted_it_cleans_up_too(scratch: Path):
+@pytest.mark.parametrize(
+    ("started", "number"), [("inside.json", signal.SIGINT), ("install/releases/*", signal.SIGTERM)]
+)
+def test_interrupted_it_cleans_up_too(scratch: Path, started: str, number: signal.Signals):
+    """``started`` is a file that tells how far it has come: stand-ins are starting, the release is being installed."""
     process = start(scratch)
-    for line in process.stdout:
-        if "Applying site.yml" in line:
-            break
-    process.send_signal(signal.SIGINT)
-    output, _unused = process.communicate(timeout=60)
+    while process.poll() is None and not list(scratch.glob(f"*/{started}")):
+        time.sleep(0.05)
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=60)
     assert process.returncode == 130, output
     assert list(scratch.iterdir()) == []
     assert left_behind(scratch) == []
