@@ -278,6 +278,7 @@ EXAMPLES = r"""
 
 - name: See what a longer key would do to the current certificate
   xmpp.federation.edge_certificate:
+    key_type: rsa
     key_size: 4096
     state: requested
   check_mode: true

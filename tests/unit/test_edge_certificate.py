@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from ansible_collections.xmpp.federation.plugins.module_utils import _certificate_crypto as crypto
 from ansible_collections.xmpp.federation.plugins.module_utils import _certificate_files as files
+from ansible_collections.xmpp.federation.plugins.module_utils import _certificate_options as options
 from ansible_collections.xmpp.federation.plugins.modules import edge_certificate
 from certificates import NOW, Ca
 from cryptography import x509
@@ -750,3 +752,37 @@ def test_two_runs_at_once(config_dir: Path) -> None:
     assert len({outcome["certificates"][0]["fingerprint"] for outcome in outcomes}) == 1
     assert [path.name for path in (config_dir / "certificates").glob("external.*")] == ["external.1"]
     in_use(config_dir)
+
+
+# Documentation
+
+
+def test_results_are_the_documented_ones(run: Run, ca: Ca) -> None:
+    told = yaml.safe_load(edge_certificate.RETURN)
+    waiting = run(**QUICK)
+    done = run(certificate=ca.sign(one(waiting)["csr"]))
+    refused = run(certificates=[{"country": "Germany"}])
+    for result, name in ((waiting, "certificates"), (done, "certificates"), (refused, "problems")):
+        assert set(result) - {"changed", "failed", "diff", "msg", "warnings"} == {name}
+        for entry in result[name]:
+            assert set(entry) == set(told[name]["contains"])
+            for key, value in entry.items():
+                assert value is None or type(value).__name__ == told[name]["contains"][key]["type"], key
+    assert all(value is not None for key, value in one(done).items() if key not in ("next_step", "previous"))
+
+
+def test_examples_can_be_used(run: Run, ca: Ca) -> None:
+    values = {"{{ lookup('ansible.builtin.file', 'lab-ca.pem') }}": ca.pem, "{{ vault_lab_ca_key }}": ca.key_pem()}
+    tasks = [task.get("xmpp.federation.edge_certificate") for task in yaml.safe_load(edge_certificate.EXAMPLES)]
+    used = [{name: values.get(str(value), value) for name, value in task.items()} for task in tasks if task]
+    assert len(used) == len(tasks) - 1
+    for given in used:
+        assert "failed" not in run(**given), given
+
+
+def test_single_options_are_those_of_a_list_entry() -> None:
+    told = yaml.safe_load(edge_certificate.DOCUMENTATION)["options"]
+    entry = told["certificates"]["suboptions"]
+    assert set(told) - {"certificates"} == set(entry) == set(options.ENTRY)
+    assert all(one["description"] == f"See O({name})." for name, one in entry.items())
+    assert set(options.OPTIONS) == {*options.ENTRY, "certificates", "config_dir"}

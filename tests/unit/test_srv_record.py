@@ -13,7 +13,9 @@ from typing import Any
 
 import dns.rdata
 import pytest
+import yaml
 from ansible_collections.xmpp.federation.plugins.module_utils import _dns_update_client, _dns_update_module
+from ansible_collections.xmpp.federation.plugins.modules import srv_record
 from ansible_collections.xmpp.federation.tests.peers.dns_server import DnsServer, Zones
 
 SECRET = base64.b64encode(b"a secret of thirty-two bytes....").decode()
@@ -428,3 +430,34 @@ def test_international_domain(run: Run, server: DnsServer) -> None:
     result = run(domain="bücher.a.example", target="edge.a.example")
     assert result["records"][0]["name"] == "_xmpp-server._tcp.xn--bcher-kva.a.example"
     assert server.records("_xmpp-server._tcp.xn--bcher-kva.a.example", "SRV") == ["0 0 5269 edge.a.example."]
+
+
+def test_results_are_the_documented_ones(run: Run, server: DnsServer) -> None:
+    told = yaml.safe_load(srv_record.RETURN)
+    done = run(domain="a.example", target="edge.a.example", addresses=["192.0.2.1"])
+    bad = run(records=[{"domain": "a b"}])
+    server.behave("refused")
+    refused = run(domain="a.example", state="absent")
+    for result, names in ((done, {"records"}), (bad, {"problems"}), (refused, {"rcode", "applied"})):
+        assert set(result) - {"changed", "failed", "diff", "msg", "warnings"} == names
+        for name in names:
+            assert type(result[name]).__name__ == told[name]["type"]
+            for entry in result[name] if "contains" in told[name] else []:
+                assert set(entry) == set(told[name]["contains"])
+                for key, value in entry.items():
+                    assert type(value).__name__ == told[name]["contains"][key]["type"], key
+
+
+def test_examples_are_accepted(run: Run) -> None:
+    for task in yaml.safe_load(srv_record.EXAMPLES):
+        # The names of the documentation are not in the server: it is asked, and knows nothing of them.
+        given = {**task["xmpp.federation.srv_record"], "server": "127.0.0.1", "key_name": "edge", "key_secret": SECRET}
+        assert run(**{**given, "key_file": None})["rcode"] == "REFUSED"
+
+
+def test_single_options_are_those_of_a_list_entry() -> None:
+    told = yaml.safe_load(srv_record.DOCUMENTATION)["options"]
+    entry = told["records"]["suboptions"]
+    assert set(told) == set(_dns_update_module.OPTIONS)
+    assert set(entry) == set(_dns_update_module.RECORD)
+    assert all(one["description"] == f"See O({name})." for name, one in entry.items())
