@@ -4,8 +4,8 @@
 """A service manager for places without one: containers, and a demo without root.
 
 It does for the service what systemd does for a unit of Type=notify: it waits for READY=1, starts the service again when
-it dies or gives no sign of life, and stops it with SIGTERM. ``python -m xmpp_edge.standalone start|stop|restart|status``;
-each may be given again and answers with one line of JSON.
+it dies or gives no sign of life, and stops it with SIGTERM. Its commands (``python -m xmpp_edge.standalone start``,
+``stop``, ``restart``, ``status``) may be given again, and answer with one line of JSON.
 
 A lock on the pid file, held as long as the supervisor lives, says whether it runs. A pid alone would not: another
 process may have got it.
