@@ -22,10 +22,10 @@ from .element import Element
 from .escape import escape_attribute, escape_text
 from .limits import Limits
 from .stanza import Stanza
-from .vocabulary import SEPARATOR, Frame, Vocabulary, attributes, plain_attributes
+from .vocabulary import LANG, SEPARATOR, Frame, Vocabulary, attributes, plain_attributes
 
 _VOCABULARY = Vocabulary()
-_USUAL = frozenset(("from", "to", "type", "id"))
+_USUAL = frozenset(("from", "to", "type", "id", "xml:lang"))
 _KINDS = ("message", "presence", "iq")
 _WHITE_SPACE = " \t\r\n"
 # A tree costs about twenty times its text, and nothing that we read as a tree is large.
@@ -272,6 +272,8 @@ class Parser:
             self._begin = self._expat.CurrentByteIndex
             self._elements = 1
             self._tag_bytes = 0
+            if LANG in attrs:
+                attrs["xml:lang"] = attrs.pop(LANG)
             self._attrs = attrs if _USUAL.issuperset(attrs) else plain_attributes(attrs)
             open_tags.append(("", "", "", _VOCABULARY.scope(self._content)))
         else:

@@ -17,6 +17,9 @@ from .escape import escape_attribute
 SEPARATOR = "\x0c"
 """Between namespace and local name in expat's names. No XML document can hold it, so no name can be forged with it."""
 
+LANG = f"{namespaces.XML}{SEPARATOR}lang"
+"""expat's name for ``xml:lang``, the one attribute in a namespace that stanzas have."""
+
 # Bytes for all names together, and how many each takes beside its characters, generously.
 _MOST = 4 << 20
 _OVERHEAD = 600
@@ -95,8 +98,8 @@ def attributes(found: dict[str, str]) -> str:
 
 def plain_attributes(found: dict[str, str]) -> dict[str, str]:
     """The attributes without a namespace, and ``xml:lang``; the others mean nothing to us."""
-    plain = {name: value for name, value in found.items() if SEPARATOR not in name}
-    lang = found.get(f"{namespaces.XML}{SEPARATOR}lang")
-    if lang is not None:
-        plain["xml:lang"] = lang
-    return plain
+    return {
+        "xml:lang" if name == LANG else name: value
+        for name, value in found.items()
+        if SEPARATOR not in name or name == LANG
+    }
