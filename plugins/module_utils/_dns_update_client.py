@@ -43,7 +43,7 @@ HINTS = {
 TSIG_HINTS = {
     "PeerBadKey": (
         "BADKEY",
-        "the server does not know the key by this name and algorithm; check `key_name` and `key_algorithm`",
+        "the server does not know the key by this name and algorithm, or not for this zone; check `key_name`",
     ),
     "PeerBadSignature": ("BADSIG", "the secret is not the one that the server has for this key"),
     "PeerBadTime": ("BADTIME", "the clocks of this host and of the server differ by more than five minutes"),
@@ -114,11 +114,30 @@ class Client:
         answers: dict[Key, Answer | None] = {}
         for start in range(0, len(wanted), WINDOW):
             part = wanted[start : start + WINDOW]
-            messages = [self._question(key) for key in part]
-            for key, message in zip(
-                part, self._exchange(messages, [f"asking for {key.type} of {key.name}" for key in part])
-            ):
-                answers[key] = self._read(key, message, outside)
+            try:
+                answers.update(self._ask(part, outside))
+            except DnsError as exc:
+                # Knot takes a key for the zones only that it is good for.
+                if not outside or exc.rcode != "BADKEY":
+                    raise
+                self.close()
+                answers.update(self._ask_each(part))
+        return answers
+
+    def _ask(self, keys: Sequence[Key], outside: bool) -> dict[Key, Answer | None]:
+        doing = [f"asking for {key.type} of {key.name}" for key in keys]
+        messages = self._exchange([self._question(key) for key in keys], doing)
+        return {key: self._read(key, message, outside) for key, message in zip(keys, messages)}
+
+    def _ask_each(self, keys: Sequence[Key]) -> dict[Key, Answer | None]:
+        answers: dict[Key, Answer | None] = {}
+        for key in keys:
+            try:
+                answers.update(self._ask([key], outside=True))
+            except DnsError as exc:
+                if exc.rcode != "BADKEY":
+                    raise
+                answers[key] = None
         return answers
 
     def _question(self, key: Key) -> Any:

@@ -119,6 +119,11 @@ class Zones:
         zone = self._zone_for(owner)
         return zone.get_rdataset(owner, rdtype) if zone else None
 
+    def takes(self, name: dns.name.Name, key: dns.name.Name | None) -> bool:
+        zone = self._zone_for(name)
+        allowed = self._updaters.get(zone.origin) if zone is not None and zone.origin is not None else None
+        return key is None or allowed is None or key in allowed
+
     def answer(self, query: dns.message.Message, response: dns.message.Message) -> None:
         question = query.question[0]
         name, rdtype = question.name, question.rdtype
@@ -226,6 +231,7 @@ class DnsServer:
 
     zones: name -> master file text or lines.    keys: name -> (algorithm, base64 secret).
     updaters: zone -> names of the keys that may update it; a zone that is not named takes every known key.
+    strict: such a zone takes no questions that are signed with another key either, as Knot does it.
     """
 
     def __init__(
@@ -236,7 +242,9 @@ class DnsServer:
         host: str = "127.0.0.1",
         port: int = 0,
         on_question: Callable[[Question], None] | None = None,
+        strict: bool = False,
     ) -> None:
+        self.strict = strict
         self.zones = Zones(zones, updaters)
         self.keys = {
             dns.name.from_text(name): dns.tsig.Key(name, secret, algorithm)
@@ -364,6 +372,9 @@ class DnsServer:
     def _decide(self, query: dns.message.Message, response: dns.message.Message, transport: str) -> bytes | None:
         if self.clock_offset and query.tsig is not None and abs(self.clock_offset) > query.tsig[0].fudge:
             raise dns.tsig.BadTime
+        section = query.question or query.sections[0]
+        if self.strict and section and not self.zones.takes(section[0].name, query.keyname):
+            raise dns.tsig.BadKey
         kind = "update" if query.opcode() == dns.opcode.UPDATE else "query"
         how = self._behaviour[kind]
         if how == "timeout":
@@ -495,6 +506,7 @@ def from_config(config: Mapping[str, Any], log: TextIO | None = None) -> DnsServ
         updaters=config.get("updaters"),
         host=config.get("host", "127.0.0.1"),
         port=config.get("port", 0),
+        strict=config.get("strict", False),
         on_question=write if log else None,
     )
     server.behave(config.get("behaviour", "normal"))
@@ -505,7 +517,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT. The first line on standard output is {"ready": true, "host": ..., "port": ...}.
 
     The configuration file: {"host", "port", "zones": {zone: text or [lines]}, "keys": {name: {"algorithm", "secret"}},
-    "updaters": {zone: [key names]}, "behaviour", "log": path of a file that gets one JSON line a question}.
+    "updaters": {zone: [key names]}, "strict", "behaviour", "log": path of a file that gets one JSON line a question}.
     """
     parser = argparse.ArgumentParser(description="Authoritative DNS server on loopback, for tests")
     parser.add_argument("config", type=Path)
