@@ -19,7 +19,9 @@ from . import ejabberd, prosody
 from .edge import Edge
 from .server import Server, free_port
 
-INSIDES = {"prosody": prosody, "ejabberd": ejabberd}
+SERVERS = {"prosody": prosody, "ejabberd": ejabberd}
+# Inside server and partner; each kind stands in each place.
+WORLDS = [("prosody", "prosody"), ("ejabberd", "prosody"), ("prosody", "ejabberd")]
 USERS = {"alice": "pw-alice", "carol": "pw-carol"}
 
 
@@ -42,43 +44,47 @@ class World:
 
 
 @asynccontextmanager
-async def make_world(directory: Path, kind: str, runner: asyncio.Runner) -> AsyncIterator[World]:
+async def make_world(directory: Path, kinds: tuple[str, str], runner: asyncio.Runner) -> AsyncIterator[World]:
     async with AsyncExitStack() as stack:
-        edge, s2s = Edge(directory / "edge"), free_port()
+        edge, s2s, name = Edge(directory / "edge"), free_port(), SERVERS[kinds[1]].EDGE_NAME
         zones = {
             "gmail.example": [f"_xmpp-server._tcp 60 IN SRV 0 0 {s2s} xmpp", "xmpp 60 IN A 127.0.0.1"],
-            "inside.example": [f"_xmpp-server._tcp 60 IN SRV 0 0 {edge.port} edge", "edge 60 IN A 127.0.0.1"],
+            "inside.example": [f"_xmpp-server._tcp 60 IN SRV 0 0 {edge.port} {name}", "edge 60 IN A 127.0.0.1"],
         }
         dns = stack.enter_context(DnsServer(zones))
-        inside = await INSIDES[kind].inside(
-            directory / kind, "inside.example", USERS, ["gmail.example"], edge.secrets["inside_secret"]
+        inside = await SERVERS[kinds[0]].inside(
+            directory / "inside", "inside.example", USERS, ["gmail.example"], edge.secrets["inside_secret"]
         )
         stack.push_async_callback(inside.stop)
-        partner = await prosody.partner(directory / "partner", "gmail.example", {"bob": "pw-bob"}, s2s, dns.address)
+        partner = await SERVERS[kinds[1]].partner(
+            directory / "partner", "gmail.example", {"bob": "pw-bob"}, s2s, dns.address
+        )
         stack.push_async_callback(partner.stop)
         edge.edge["resolvers"] = ["{}:{}".format(*dns.address)]
-        edge.edge["inside"] = {"server": kind, "host": "127.0.0.1", "port": inside.components}
+        edge.edge["inside"] = {"server": kinds[0], "host": "127.0.0.1", "port": inside.components}
         edge.partners = [{"domain": "gmail.example"}]
         edge.grants = {"alice@inside.example": "FedPic"}
         stack.push_async_callback(edge.stop)
         await edge.start()
         clients = [
             await stack.enter_async_context(
-                Client(f"{name}@inside.example", password, ("127.0.0.1", inside.c2s), register=kind == "ejabberd")
+                Client(f"{name}@inside.example", password, ("127.0.0.1", inside.c2s), register=inside.registers)
             )
             for name, password in USERS.items()
         ]
-        bob = await stack.enter_async_context(Client("bob@gmail.example", "pw-bob", ("127.0.0.1", partner.c2s)))
+        bob = await stack.enter_async_context(
+            Client("bob@gmail.example", "pw-bob", ("127.0.0.1", partner.c2s), register=partner.registers)
+        )
         yield World(runner.run, edge, inside, partner, dns, *clients, bob)
 
 
-@pytest.fixture(scope="module", params=sorted(INSIDES))
+@pytest.fixture(scope="module", params=WORLDS, ids=lambda kinds: "{}-inside-{}-partner".format(*kinds))
 def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    missing = prosody.MISSING or prosody.MISSING_DNS or INSIDES[request.param].MISSING
-    if missing:
-        pytest.skip(missing)
+    missing = [SERVERS[kind].MISSING for kind in request.param]
+    if reasons := sorted({reason for reason in missing if reason}):
+        pytest.skip("; ".join(reasons))
     with asyncio.Runner() as runner:
-        making = make_world(tmp_path_factory.mktemp(request.param), request.param, runner)
+        making = make_world(tmp_path_factory.mktemp("world"), request.param, runner)
         made = runner.run(making.__aenter__())
         yield made
         runner.run(making.__aexit__(None, None, None))

@@ -80,5 +80,5 @@ class Edge(Server):
 
     async def wait_links(self, timeout: float = 15.0) -> None:
         async with asyncio.timeout(timeout):
-            while any(link["state"] != "up" for link in self.call("status")["inside"]):  # noqa: ASYNC110
+            while any(link["state"] != "up" for link in self.call("status")["inside"]):
                 await asyncio.sleep(0.1)

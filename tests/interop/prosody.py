@@ -13,9 +13,12 @@ from peers.lookup import Address
 
 from .server import Server, free_port, wait_port
 
-MISSING = None if shutil.which("prosody") else "Prosody is not installed (apt-get install prosody)"
-# Without it Prosody asks the system's resolver only, which knows nothing of the domains of a test.
-MISSING_DNS = None if Path("/usr/share/doc/lua-unbound").exists() else "lua-unbound is not installed"
+INSTALLED = shutil.which("prosody") and Path("/usr/share/doc/lua-unbound").exists()
+# Without lua-unbound Prosody asks the system's resolver only, which knows nothing of the domains of a test.
+MISSING = None if INSTALLED else "Prosody is not there (as root: apt-get install prosody lua-unbound)"
+
+# What the edge is called in the SRV record that this server follows as a partner.
+EDGE_NAME = "edge"
 
 COMMON = """
 run_as_root = true

@@ -24,6 +24,10 @@ def free_port() -> int:
 
 
 class Server:
+    """Where ``registers``, users make their accounts themselves when they log in for the first time."""
+
+    registers = False
+
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
