@@ -11,26 +11,31 @@ from __future__ import annotations
 
 import importlib
 import os
-from typing import Any, Iterable
+from typing import Any
 
 from ansible.module_utils.basic import missing_required_lib
 from ansible.module_utils.common.respawn import has_respawned, respawn_module
 
 # Where the role puts the proxy, unless xmpp_edge_install_dir says otherwise.
 INSTALL_DIR = "/opt/xmpp-edge"
+# The role's link to its command, which leads to any other place.
+COMMAND = "/usr/local/bin/xmpp-edge"
 
 
-def interpreters(config_dir: str | None = None) -> Iterable[str]:
-    """Pythons that may have the library, best first.
+def places(config_dir: str | None = None) -> list[str]:
+    """Directories where the proxy may be installed, best first.
 
-    Beside the usual place, the one that belongs to `config_dir`: an installation under another root keeps
-    the same layout, <root>/etc/xmpp-edge and <root>/opt/xmpp-edge.
+    Beside the usual place, the one that the command leads to, and the one that belongs to `config_dir`: an
+    installation under another root keeps the same layout, <root>/etc/xmpp-edge and <root>/opt/xmpp-edge.
     """
-    places = [INSTALL_DIR]
+    found = [INSTALL_DIR]
+    if os.path.islink(COMMAND):
+        # <place>/current/bin/xmpp-edge
+        found.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.readlink(COMMAND)))))
     suffix = "/etc/xmpp-edge"
     if config_dir and os.path.abspath(config_dir).endswith(suffix):
-        places.insert(0, os.path.abspath(config_dir)[: -len(suffix)] + INSTALL_DIR)
-    return [os.path.join(place, "current", "bin", "python") for place in dict.fromkeys(places)]
+        found.insert(0, os.path.abspath(config_dir)[: -len(suffix)] + INSTALL_DIR)
+    return list(dict.fromkeys(found))
 
 
 def has_library(python: str, library: str, run_command: Any) -> bool:
@@ -53,9 +58,11 @@ def find(module: Any, library: str, distribution: str, config_dir: str | None = 
         importlib.import_module(library)
     except ImportError:
         if not has_respawned():
-            for python in interpreters(config_dir):
+            for place in places(config_dir):
+                python = os.path.join(place, "current", "bin", "python")
                 if has_library(python, library, module.run_command):
                     respawn_module(python)  # does not return
-        also = f"The environment of the installed proxy has it too, and none was found in {INSTALL_DIR}."
+        looked = ", ".join(places(config_dir))
+        also = f"The environment of the installed proxy has it too, and there is none in {looked}."
         return f"{missing_required_lib(distribution)}. {also}"
     return None

@@ -66,6 +66,18 @@ def test_library_of_the_installed_proxy(respawned: list[str], installed: Path, t
     assert module.asked == [[str(installed), "-c", "import no_such_library"]]
 
 
+def test_proxy_in_another_place(respawned: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    python = tmp_path / "elsewhere/current/bin/python"
+    python.parent.mkdir(parents=True)
+    python.symlink_to(sys.executable)
+    command = tmp_path / "xmpp-edge"
+    command.symlink_to(python.with_name("xmpp-edge"))
+    monkeypatch.setattr(_respawn, "COMMAND", str(command))
+    with pytest.raises(SystemExit):
+        _respawn.require(Module(), "no_such_library", "a-library")
+    assert respawned == [str(python)]
+
+
 def test_proxy_without_the_library(respawned: list[str], installed: Path, tmp_path: Path) -> None:
     with pytest.raises(FailedError, match="a-library"):
         _respawn.require(Module(code=1), "no_such_library", "a-library", str(tmp_path / "etc/xmpp-edge"))
