@@ -139,6 +139,12 @@ def test_no_sending_before_and_after() -> None:
         machine.send(stanza, 2)
 
 
+def test_after_a_close_in_anger_nothing_is_taken() -> None:
+    machine = ready()
+    machine.close("policy-violation", "gone", 1)
+    assert feed(machine, STANZA + STANZA.replace("hi", "x" * 1_100_000)) == []
+
+
 def test_never_connected() -> None:
     machine = Component(THEIRS, "secret", Settings(), 0)
     assert [type(action) for action in machine.eof(1)] == [Closed]

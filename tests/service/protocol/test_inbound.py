@@ -221,6 +221,16 @@ def test_proven_pairs_are_bounded() -> None:
     assert "<resource-constraint " in sent(feed(machine, result("k", target=ALSO_OURS)))
 
 
+def test_strikes_are_counted_when_answers_come_too() -> None:
+    machine = inbound(settings=Settings(strikes=2))
+    feed(machine, HEADER + result("k"))
+    assert not only(machine.verified(PAIR, STREAM_ID, "error", None, 0), Closed)
+    feed(machine, result("k"))
+    actions = machine.verified(PAIR, STREAM_ID, "error", None, 0)
+    assert "<remote-server-timeout " in sent(actions)
+    assert closed(actions).condition == "policy-violation"
+
+
 def test_strikes_are_counted() -> None:
     actions = feed(inbound(), HEADER + result("k", sender=STRANGER) * 30)
     assert sent(actions).count("<db:result") == 10
@@ -408,6 +418,15 @@ def test_a_close_in_anger_does_not() -> None:
     assert machine.deadline == 10
     assert machine.tick(9) == []
     assert machine.tick(10) == [Closed("policy-violation", "no longer a partner", "us")]
+
+
+def test_what_is_wrong_after_a_close_hastens_the_end() -> None:
+    machine = proven_inbound()
+    machine.close("system-shutdown", "bye", 5)
+    assert feed(machine, "<!-- -->") == [Closed("system-shutdown", "bye", "us")]
+    machine = proven_inbound()
+    machine.close("system-shutdown", "bye", 5)
+    assert feed(machine, "<stream:error><reset/></stream:error>") == [Closed("undefined-condition", "", "peer")]
 
 
 def test_close_before_the_header() -> None:

@@ -312,8 +312,22 @@ def test_establishment_counts_from_the_first_attempt_to_connect() -> None:
 
 
 def test_a_connection_never_made() -> None:
-    actions = outbound().eof(1)
+    machine = outbound()
+    actions = machine.eof(1)
     assert list(kinds(actions)) == ["Failed", "Closed"]
+    assert machine.connected(2) == []
+
+
+def test_closed_by_us_before_it_came_to_anything() -> None:
+    assert list(kinds(outbound().close(None, "not needed", 1))) == ["Failed", "Closed"]
+    machine = outbound()
+    machine.connected(0)
+    actions = machine.close(None, "not needed", 1)
+    assert list(kinds(actions)) == ["Send", "Failed", "Closed"]
+    assert sent(actions) == END
+    machine = outbound()
+    machine.connected(0)
+    assert sent(machine.close("system-shutdown", "bye", 1)).endswith("</stream:error></stream:stream>")
 
 
 def test_keep_alives_go_out_in_time_for_a_peer_with_our_own_interval() -> None:

@@ -205,13 +205,26 @@ def test_size_limit_is_exact() -> None:
         OPEN + "<" + "m" * 65_536,
         OPEN + "<message><body>" + "x" * 65_536,
         OPEN + "<x:e>" + "x" * 65_536 + "</x:e>",
+        OPEN + "<x:e>" + "x" * 10_000 + "</x:e>",
         OPEN + "<message>" + "<a/>" * 50 + "</message>",
         OPEN + "<x:e>" + "<a/>" * 65 + "</x:e>",
         OPEN + "<message>" + "<a>" * 21,
         OPEN + "<x:e>" + "<a>" * 21,
     ],
-    ids=["header", "declaration", "white space first", "attribute", "name", "text", "element text", "children",
-         "element children", "depth", "element depth"],
+    ids=[
+        "header",
+        "declaration",
+        "white space first",
+        "attribute",
+        "name",
+        "text",
+        "long element text",
+        "element text",
+        "children",
+        "element children",
+        "depth",
+        "element depth",
+    ],
 )
 def test_limits(text: str) -> None:
     for step in (0, 1):
@@ -337,6 +350,18 @@ def test_long_names_do_not_pile_up() -> None:
         assert isinstance(stanza, Stanza)
     assert tracemalloc.get_traced_memory()[0] < 12_000_000
     tracemalloc.stop()
+
+
+def test_who_gives_no_chance_to_forget_names_is_cut_off() -> None:
+    # There is always the beginning of another tag, so that the parser can never begin anew.
+    parser = Parser(WIDE)
+    parser.feed(OPEN.encode() + b"<iq")
+    for number in range(4_000):
+        event = parser.feed(f"><a xmlns='{'u' * 30_000}{number}'/></iq><iq".encode())[-1]
+        if isinstance(event, StreamError):
+            break
+    assert isinstance(event, StreamError)
+    assert event.condition == "policy-violation"
 
 
 def test_names_do_not_pile_up() -> None:

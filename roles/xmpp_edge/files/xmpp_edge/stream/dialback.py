@@ -11,7 +11,6 @@ from functools import lru_cache
 
 from ..xml import namespaces
 from ..xml.element import Element
-from .actions import Pair
 from .errors import StreamError
 from .header import domain
 
@@ -45,20 +44,15 @@ def addresses(element: Element) -> tuple[str, str]:
         raise StreamError("improper-addressing", f"a dialback element without '{exc.args[0]}'") from None
 
 
-def result(sender: str, target: str, text: str = "", outcome: str | None = None) -> Element:
-    """A ``db:result`` from sender to target."""
-    return _element("result", {"from": sender, "to": target}, text, outcome)
+def result(sender: str, target: str, key: str = "") -> Element:
+    """A ``db:result`` from sender to target; an answer gets its type from whoever gives it."""
+    return Element("result", namespaces.DIALBACK, {"from": sender, "to": target}, [key] if key else [])
 
 
-def verify(sender: str, target: str, stream_id: str, text: str = "", outcome: str | None = None) -> Element:
+def verify(sender: str, target: str, stream_id: str, key: str = "") -> Element:
     """A ``db:verify`` from sender to target about a stream."""
-    return _element("verify", {"from": sender, "to": target, "id": stream_id}, text, outcome)
-
-
-def _element(name: str, attrs: dict[str, str], text: str, outcome: str | None) -> Element:
-    if outcome is not None:
-        attrs["type"] = outcome
-    return Element(name, namespaces.DIALBACK, attrs, [text] if text else [])
+    attrs = {"from": sender, "to": target, "id": stream_id}
+    return Element("verify", namespaces.DIALBACK, attrs, [key] if key else [])
 
 
 def failure(answer: Element, condition: str, text: str = "") -> Element:
@@ -82,8 +76,3 @@ def failure_of(answer: Element) -> tuple[str, str]:
             else:
                 condition = child.name
     return condition, text
-
-
-def pair_of(sender: str, target: str) -> Pair:
-    """The pair of an element that a partner has sent."""
-    return Pair(local=target, remote=sender)
