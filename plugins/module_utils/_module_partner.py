@@ -58,6 +58,7 @@ class _Wanted:
         self.before = current
         self.after = dict(current)
         self.named: dict[str, str] = {}
+        self.listed: set[str] = set()
         self.problems = problems
 
     def report(self, where: str, key: str, message: str, remedy: str) -> None:
@@ -77,20 +78,9 @@ class _Wanted:
             return
         self.named[key] = entry.where or "this task"
         if entry.options.get("state") == "absent":
-            self._remove(key, entry)
+            self.after.pop(key, None)
         else:
             self._put(key, entry)
-
-    def _remove(self, key: str, entry: Entry) -> None:
-        for other, record in self.before.items():
-            if key in record["additional_domains"]:
-                self.report(
-                    entry.where,
-                    "domain",
-                    f"{key} is an additional domain of the partner {other}",
-                    f"take it out there: domain {other}, additional_domains [{key}], additional_domains_mode remove",
-                )
-        self.after.pop(key, None)
 
     def _put(self, key: str, entry: Entry) -> None:
         existing = self.before.get(key, {})
@@ -117,6 +107,7 @@ class _Wanted:
             return
         field = {"additional_domains": partner.FIELDS["additional_domains"]}
         listed = Reader(entry.where, self.problems).record(field, entry.own(field))["additional_domains"]
+        self.listed.update(listed)
         before = existing.get("additional_domains", [])
         if mode == "add":
             merged["additional_domains"] = sorted({*before, *listed})
@@ -129,6 +120,16 @@ class _Wanted:
                 del self.after[key]
 
     def check(self, own: Mapping[str, str]) -> None:
+        owners = {name: key for key, record in self.after.items() for name in record["additional_domains"]}
+        for key, where in self.named.items():
+            # Who removes a domain means to close it; where the same call gives it to another partner he knows better.
+            if key not in self.after and key in owners and key not in self.listed:
+                self.report(
+                    where,
+                    "domain",
+                    f"{key} is an additional domain of the partner {owners[key]}",
+                    f"take it out there: additional_domains [{key}] with additional_domains_mode remove",
+                )
         places = {self.named.get(key) or f"the partner {key}": record for key, record in self.after.items()}
         partner.check_all(places, own, self.problems)
 

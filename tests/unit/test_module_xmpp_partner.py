@@ -214,6 +214,10 @@ def test_an_additional_domain_is_not_removed_by_the_back_door(call: Call, lawful
     told = call(MODULE, domain="b.example", state="absent", **where)
     assert "is an additional domain of the partner a.example" in told["msg"]
     assert not call(MODULE, domain="never.example", state="absent", **where)["changed"]
+    # A partner becomes part of another: the same call says so, the first time and every time.
+    lawful(MODULE, domain="c.example", **where)
+    merge = [{"domain": "a.example", "additional_domains": ["c.example"]}, {"domain": "c.example", "state": "absent"}]
+    assert lawful(MODULE, partners=merge, **where)["removed"] == ["c.example"]
 
 
 def test_our_own_domains_are_no_partners(call: Call, lawful: Call, config_dir: Path) -> None:
