@@ -96,7 +96,9 @@ class Lab:
     # The hosts
 
     def create(self, inside_server: str = "prosody") -> None:
-        self.call("ansible-playbook", "create.yml", "-e", f"lab_inside_server={inside_server}")
+        start = time.monotonic()
+        self.call("ansible-playbook", "create.yml", "-e", f"lab_inside_server={inside_server}", timeout=900)
+        print(f"\n  the hosts, with {inside_server} inside: {time.monotonic() - start:.0f} s", flush=True)
 
     def destroy(self) -> None:
         self.call("ansible-playbook", "destroy.yml")
