@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from .config import Snapshot
 from .observe.audit import Audit
@@ -52,6 +53,24 @@ class Bounds:
     pings: int = 64
 
 
+class Flushable(Protocol):
+    """What can be written to during a turn."""
+
+    def flush(self) -> None:
+        """Hand on what was gathered."""
+
+
+@dataclass(slots=True)
+class Turn:
+    """While the bytes of one read are worked on: what was written meanwhile goes out together at its end.
+
+    That spares one turn of the loop, and its system calls, for each message that comes alone.
+    """
+
+    open: bool = False
+    written: list[Flushable] = field(default_factory=list)
+
+
 @dataclass(slots=True)
 class Current:
     """The one mutable place; a reload replaces ``snapshot`` and ``settings``."""
@@ -63,3 +82,4 @@ class Current:
     bounds: Bounds = field(default_factory=Bounds)
     jitter: Callable[[float], float] = field(default=lambda seconds: seconds * random.uniform(0.5, 1.0))  # noqa: S311
     draining: bool = False
+    turn: Turn = field(default_factory=Turn)

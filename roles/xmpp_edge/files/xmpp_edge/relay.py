@@ -17,7 +17,7 @@ from typing import Literal
 
 from .config import Snapshot
 from .current import Current
-from .gates import Verdict, decide
+from .gates import Verdict, decide, make_alike
 from .inside.link import Link
 from .inside.links import Links
 from .jid import JID
@@ -115,6 +115,8 @@ class Relay:
         if len(stanza.payload) > self.current.bounds.partner_stanza:
             self._back_inside(stanza, "policy-violation", "modify", "This is larger than a partner would take.")
             return
+        if stanza.type == "error":
+            make_alike(stanza)
         self._passed(stanza, "out", names)
         self.routes.between(sender.domain, receiver.domain).send(stanza)
 

@@ -102,11 +102,19 @@ class Connection(asyncio.Protocol):
         if self.finished:
             return
         machine = self.machine or self.start()
-        self.perform(machine.receive(data, self.loop.time()))
+        turn = self.current.turn
+        turn.open = True
+        try:
+            self.perform(machine.receive(data, self.loop.time()))
+        finally:
+            turn.open = False
+            for connection in turn.written:
+                connection.flush()
+            turn.written.clear()
 
     def eof_received(self) -> bool:
         self._ended()
-        self._flush()
+        self.flush()
         return False
 
     def pause_writing(self) -> None:
@@ -176,7 +184,10 @@ class Connection(asyncio.Protocol):
         self.position += size
         if not self._flush_due:
             self._flush_due = True
-            self.loop.call_soon(self._flush)
+            if self.current.turn.open:
+                self.current.turn.written.append(self)
+            else:
+                self.loop.call_soon(self.flush)
 
     def close(self, condition: str | None, text: str) -> None:
         """End the stream in order; without a stream there is nothing to say."""
@@ -231,7 +242,8 @@ class Connection(asyncio.Protocol):
             self.broken = True
             self.perform(self.machine.eof(self.loop.time()))
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Hand on what was gathered."""
         self._flush_due = False
         if not self._waiting or self.transport is None:
             return
@@ -244,7 +256,7 @@ class Connection(asyncio.Protocol):
     def _finish(self) -> None:
         """The stream is over: what was said last goes out, what still comes in is thrown away."""
         self.finished = True
-        self._flush()
+        self.flush()
         if self.transport is None or self.lost:
             return
         for timer in (self._timer, self._write_timer):
