@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import pytest
-from xmpp_edge.gates import decide
+from xmpp_edge.gates import decide, make_alike
 from xmpp_edge.jid import JID
+from xmpp_edge.xml.stanza import Stanza, error_reply
+from xmpp_edge.xml.writer import write_stanza
 
 from .support import OURS, STRANGER, THEIRS, Access, Partner, Policy
 
@@ -82,3 +84,46 @@ def test_the_refused_user_learns_which_policy_it_was() -> None:
     verdict = decide(_policy(xmpp_access=False), "out", ROMEO, JULIET)
     assert verdict.text == f"gate 5: the external access policy 'FedPic' of {ROMEO.bare} has no xmpp_access"
     assert verdict.error_type == "auth"
+
+
+STANZAS = "urn:ietf:params:xml:ns:xmpp-stanzas"
+TEXT = f"<text xmlns='{STANZAS}' xml:lang='en'>User session not found</text>"
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        # As Prosody and ejabberd say it.
+        f"<error type='cancel'><service-unavailable xmlns='{STANZAS}'/></error>",
+        f"<body>hi</body><error code='503' type='cancel'><service-unavailable xmlns='{STANZAS}'/>{TEXT}</error>",
+        f"<body>hi</body><error type='wait'><recipient-unavailable xmlns='{STANZAS}'/></error>",
+        f"<error type='cancel'><item-not-found xmlns='{STANZAS}'/></error>",
+        f"<error code='407' type='auth'><subscription-required xmlns='{STANZAS}'/>{TEXT}</error>",
+    ],
+)
+@pytest.mark.parametrize("kind", ["message", "iq"])
+def test_no_such_user_and_no_access_are_one_answer(inside: str, kind: str) -> None:
+    asked = Stanza(kind, {"id": "1", "type": "get", "xml:lang": "en"}, "<body>hi</body>", 0, JULIET, ROMEO)
+    verdict = decide(_policy(xmpp_access=False), "in", JULIET, ROMEO)
+    refusal = error_reply(asked, verdict.condition, verdict.error_type, verdict.text)
+    assert refusal is not None
+    answer = Stanza(kind, {"type": "error", "id": "1", "xml:lang": "en"}, inside, 0, ROMEO, JULIET)
+    make_alike(answer)
+    assert write_stanza(answer) == write_stanza(refusal)
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload"),
+    [
+        ("iq", f"<error type='cancel'><feature-not-implemented xmlns='{STANZAS}'/></error>"),
+        ("message", f"<error type='wait'><resource-constraint xmlns='{STANZAS}'/></error>"),
+        ("message", f"<x xmlns='urn:x'><service-unavailable xmlns='{STANZAS}'/></x>"),
+        ("presence", f"<error type='cancel'><item-not-found xmlns='{STANZAS}'/></error>"),
+        ("message", ""),
+    ],
+)
+def test_other_errors_are_left_alone(kind: str, payload: str) -> None:
+    answer = Stanza(kind, {"type": "error", "id": "1", "xml:lang": "en"}, payload, 0, ROMEO, JULIET)
+    before = write_stanza(answer)
+    make_alike(answer)
+    assert write_stanza(answer) == before

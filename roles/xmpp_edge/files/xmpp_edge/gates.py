@@ -9,11 +9,21 @@ partner they decide gates 1, 2 and 4 as well; what comes from inside meets those
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
 from .jid import JID
 from .stream.policy import GatePolicy, PartnerView, PolicyView
+from .xml.namespaces import STANZA_ERRORS
+from .xml.stanza import Stanza
+
+# By these, and by the texts beside them, an inside server tells that there is no such user, or none for the sender.
+_TELLING = re.compile(
+    f"<(?:service-unavailable|item-not-found|recipient-unavailable|subscription-required) xmlns='{STANZA_ERRORS}'"
+)
+# What a remote user is told instead, and what the gates tell: condition and type, no text.
+_NOBODY = ("service-unavailable", "cancel")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +81,24 @@ def _missing(granted: PolicyView, partner: PartnerView) -> str | None:
 
 def _refused_in(gate: int, reason: str, explanation: str, condition: str) -> Verdict:  # noqa: ARG001
     # One answer for "no such user", "no access" and "not added", so that nobody can find out who is here.
-    return Verdict(False, gate, reason, explanation, "service-unavailable", "cancel", None)
+    return Verdict(False, gate, reason, explanation, *_NOBODY, None)
 
 
 def _refused_out(gate: int, reason: str, explanation: str, condition: str) -> Verdict:
     error_type = "auth" if condition == "forbidden" else "cancel"
     return Verdict(False, gate, reason, explanation, condition, error_type, f"gate {gate}: {explanation}")
+
+
+def make_alike(error: Stanza) -> None:
+    """Bring an error from inside to the form of the gates' own answer, where the two must not be told apart.
+
+    For a remote user "no such user" and "no access" are one answer; servers word theirs each in its own way, and echo
+    the payload. Errors of other conditions are left alone: they come from users who have access, or from services.
+    """
+    inner = error.child("error")
+    if error.kind == "presence" or inner is None or not _TELLING.search(inner):
+        return
+    condition, error_type = _NOBODY
+    error.payload = f"<error type='{error_type}'><{condition} xmlns='{STANZA_ERRORS}'/></error>"
+    for name in [name for name in error.attrs if name not in ("type", "id")]:
+        del error.attrs[name]
