@@ -16,7 +16,5 @@ for path in (ROOT / "roles" / "xmpp_edge" / "files", ROOT):
         sys.path.insert(0, str(path))
 
 # How long one example takes says more about what else the machine does than about the code.
-hypothesis.settings.register_profile(
-    "service", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
-)
+hypothesis.settings.register_profile("service", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("service")

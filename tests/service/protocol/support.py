@@ -34,9 +34,7 @@ OUR_HEADER = (
     " xmlns:db='jabber:server:dialback' from='inside.example' to='partner.example' id='D60000229F' version='1.0'"
     " xml:lang='en'>"
 )
-FEATURES = (
-    "<stream:features><dialback xmlns='urn:xmpp:features:dialback'><errors/></dialback></stream:features>"
-)
+FEATURES = "<stream:features><dialback xmlns='urn:xmpp:features:dialback'><errors/></dialback></stream:features>"
 THEIR_HEADER = (
     "<?xml version='1.0'?><stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams'"
     " xmlns:db='jabber:server:dialback' from='partner.example' to='inside.example' id='417GAF25' version='1.0'>"

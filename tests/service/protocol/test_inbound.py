@@ -116,9 +116,7 @@ def test_federation_off_is_the_first_gate() -> None:
 
 def test_tls_demanded_is_said_plainly() -> None:
     actions = feed(inbound(), HEADER.replace("partner.example", STRICT))
-    assert closed(actions).text == (
-        "the record of strict.example at this edge demands TLS, which is not available yet"
-    )
+    assert closed(actions).text == ("the record of strict.example at this edge demands TLS, which is not available yet")
 
 
 def test_international_names_meet_in_one_form() -> None:

@@ -152,9 +152,9 @@ FRAGMENTS = [
     "\n",
 ]  # fmt: skip
 anything = st.lists(
-    st.sampled_from(FRAGMENTS).map(str.encode) | st.binary(max_size=8) | st.text(max_size=5).map(
-        lambda text: text.encode("utf-8", "surrogatepass")
-    ),
+    st.sampled_from(FRAGMENTS).map(str.encode)
+    | st.binary(max_size=8)
+    | st.text(max_size=5).map(lambda text: text.encode("utf-8", "surrogatepass")),
     max_size=15,
 ).map(b"".join)
 
@@ -191,9 +191,7 @@ def test_no_bytes_raise_anything_or_mean_something_else_in_pieces(data: bytes, s
             data = HEADER.encode() + data
         actions = at_once.receive(data, 1)
         pieces = [
-            action
-            for begin in range(0, len(data), step)
-            for action in in_pieces.receive(data[begin : begin + step], 1)
+            action for begin in range(0, len(data), step) for action in in_pieces.receive(data[begin : begin + step], 1)
         ]
         assert not any(isinstance(action, Closed) for action in actions[:-1])
         assert shape(_timeless(pieces)) == shape(_timeless(actions))

@@ -167,9 +167,7 @@ class Inbound(Machine):
             self._fail(error, actions)
         return actions
 
-    def _answer(
-        self, pair: Pair, outcome: str, condition: str | None, now: float, actions: list[Action]
-    ) -> None:
+    def _answer(self, pair: Pair, outcome: str, condition: str | None, now: float, actions: list[Action]) -> None:
         answer = dialback.result(pair.local, pair.remote)
         if outcome == "valid":
             try:

@@ -19,15 +19,7 @@ _ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 
 def escape_attribute(value: str) -> str:
     """For a value between single quotes."""
-    if (
-        "'" in value
-        or "&" in value
-        or "<" in value
-        or ">" in value
-        or "\n" in value
-        or "\t" in value
-        or "\r" in value
-    ):
+    if "'" in value or "&" in value or "<" in value or ">" in value or "\n" in value or "\t" in value or "\r" in value:
         return value.translate(_IN_ATTRIBUTES)
     return value
 
