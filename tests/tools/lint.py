@@ -79,9 +79,9 @@ class Place:
 def ruff(place: Place) -> None:
     """Style, likely mistakes and import order."""
     said = []
-    for command in (["check", "--output-format=concise"], ["format", "--check"]):
+    for command in (["check"], ["format", "--check"]):
         try:
-            place.run("ruff", *command, "--no-cache", ".")
+            place.run("ruff", *command, "--output-format=concise", "--no-cache", ".")
         except Failed as failure:
             said.append(str(failure))
     if said:
