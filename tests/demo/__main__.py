@@ -39,9 +39,8 @@ def keep_notes(stage: Stage) -> str:
     ])  # fmt: skip
 
 
-def run() -> int:
-    stage, screen = Stage.make(), Screen()
-    code = 1
+def run(stage: Stage) -> int:
+    screen, code = Screen(), 1
     try:
         asyncio.run(story(stage, screen))
         code = 0 if screen.good else 1
@@ -105,9 +104,9 @@ def main() -> int:
     commands.add_parser("log", help="the edge's audit")
     commands.add_parser("stop", help="end everything and remove the scratch directory")
     arguments = parser.parse_args()
-    if arguments.command is None:
-        return run()
     try:
+        if arguments.command is None:
+            return run(Stage.make())
         stage = Stage.kept()
         if arguments.command == "say":
             print(asyncio.run(say(stage, arguments.sender, arguments.to, arguments.body)))

@@ -23,6 +23,7 @@ from typing import Any
 TESTS = Path(__file__).resolve().parents[1]
 ROOT = TESTS.parent
 PREFIX = "xmpp-demo-"
+LONGEST_PARENT = 70
 MARK = "XMPP_DEMO_STAGE"
 
 
@@ -52,6 +53,8 @@ class Stage:
 
     @classmethod
     def make(cls) -> Stage:
+        if len(tempfile.gettempdir()) > LONGEST_PARENT:
+            raise StageError(f"{tempfile.gettempdir()} is too long a name for unix sockets in it: set TMPDIR=/tmp")
         stage = cls(Path(tempfile.mkdtemp(prefix=PREFIX)))
         stage.logs.mkdir()
         return stage
