@@ -115,6 +115,18 @@ def test_our_own_name_leading_elsewhere_is_found_out():
     run(test)
 
 
+def test_another_edge_beside_this_one_is_no_fault():
+    async def test() -> None:
+        async with world() as here:
+            both = enumerate((here.partner.port, here.address[1]))
+            lines = [f"_xmpp-server._tcp 60 IN SRV {number} 0 {port} edge" for number, port in both]
+            publish(here, ours=[*lines, "edge 60 IN A 127.0.0.1"])
+            _, steps = await diagnose(here)
+            assert steps["own_srv"]["result"] == "pass"
+
+    run(test)
+
+
 def test_our_own_name_not_published_is_found_out():
     async def test() -> None:
         async with world() as here:

@@ -145,32 +145,41 @@ class Diagnosis:
         domains = sorted(self.current.snapshot.domains)[:_MOST_DOMAINS]
         if not domains:
             raise Skip("Not tried, because the edge serves no domain.")
-        return " ".join([await self._own_domain(domain) for domain in domains])
+        told: dict[type, list[str]] = {Fault: [], Skip: [], str: []}
+        for domain in domains:
+            try:
+                told[str].append(await self._own_domain(domain))
+            except (Fault, Skip) as outcome:
+                told[type(outcome)].append(str(outcome))
+        if told[Fault]:
+            raise Fault(" ".join(told[Fault]))
+        if told[Skip]:
+            raise Skip(" ".join(told[Skip]))
+        return " ".join(told[str])
 
     async def _own_domain(self, domain: str) -> str:
         """Follow our own SRV as a partner would, and see whether it is this process that answers."""
-        unreached: list[str] = []
+        answers: dict[bool | None, list[str]] = {True: [], False: [], None: []}
         try:
             for target in await self.dialer.resolver.targets(domain):
                 for address in await self.dialer.resolver.addresses(target.host):
                     endpoint = Endpoint(target.host, address, target.port)
-                    answer = await self._knock(endpoint, domain)
-                    if answer is None:
-                        unreached.append(str(endpoint))
-                    elif answer:
-                        return f"{domain} leads here by {endpoint}."
-                    else:
-                        raise Fault(
-                            f"The SRV record or address of {domain} leads to {endpoint}, where another answers;"
-                            " let it name this edge."
-                        )
+                    answers[await self._knock(endpoint, domain)].append(str(endpoint))
         except LookupFailed as failure:
             raise Fault(
                 f"Partners cannot find {domain}: {failure.text}"
                 f" Publish SRV _xmpp-server._tcp.{_ascii(domain)} with this edge as target."
             ) from failure
+        if answers[True]:
+            # Other edges may stand beside this one.
+            return f"{domain} leads here by {answers[True][0]}."
+        if answers[False]:
+            raise Fault(
+                f"DNS leads from {domain} to {', '.join(answers[False][:5])}, where another answers;"
+                " let its SRV record name this edge."
+            )
         raise Skip(
-            f"{domain} leads to {', '.join(unreached[:5])}, which cannot be reached from this host;"
+            f"{domain} leads to {', '.join(answers[None][:5])}, which cannot be reached from this host;"
             " if that is an address translated to this edge, test it from outside."
         )
 
