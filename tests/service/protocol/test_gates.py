@@ -107,7 +107,7 @@ def test_no_such_user_and_no_access_are_one_answer(inside: str, kind: str) -> No
     verdict = decide(_policy(xmpp_access=False), "in", JULIET, ROMEO)
     refusal = error_reply(asked, verdict.condition, verdict.error_type, verdict.text)
     assert refusal is not None
-    answer = Stanza(kind, {"type": "error", "id": "1", "xml:lang": "en"}, inside, 0, ROMEO, JULIET)
+    answer = Stanza(kind, {"id": "1", "xml:lang": "en", "type": "error"}, inside, 0, ROMEO, JULIET)
     make_alike(answer)
     assert write_stanza(answer) == write_stanza(refusal)
 

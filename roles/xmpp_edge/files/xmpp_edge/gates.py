@@ -100,5 +100,6 @@ def make_alike(error: Stanza) -> None:
         return
     condition, error_type = _NOBODY
     error.payload = f"<error type='{error_type}'><{condition} xmlns='{STANZA_ERRORS}'/></error>"
-    for name in [name for name in error.attrs if name not in ("type", "id")]:
-        del error.attrs[name]
+    identifier = error.id
+    # In the order in which the writer of errors has them.
+    error.attrs = {"type": "error"} if identifier is None else {"type": "error", "id": identifier}
