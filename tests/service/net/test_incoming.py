@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import xml.etree.ElementTree as ET
 from dataclasses import replace
 
 import pytest
@@ -174,6 +177,41 @@ def test_whoever_never_proves_a_name_is_told_so():
     run(test)
 
 
+def test_a_crowd_of_strangers_does_not_harm_a_partner():
+    def few(records: Records) -> None:
+        records.edge |= {"unauthenticated_limit": 20}
+
+    async def test() -> None:
+        async with world(change=few, bounds=Bounds(per_address=1000)) as here:
+            crowd = []
+            for number in range(200):
+                crowd.append(await connect(here))
+                await crowd[-1].send(HELLO[: 20 + number % 100])
+                if number % 50 == 0:
+                    await here.partner.send_message(BOB, ALICE, str(number))
+                    assert (await here.inside.mailbox(ALICE).wait()).body == str(number)
+            assert len(here.service.incomings.strangers) <= 20
+            assert here.service.audit.counters["refused_too_many_unauthenticated"] >= 150
+
+    run(test)
+
+
+def test_whoever_takes_no_answers_is_asked_no_more_and_dropped():
+    async def test() -> None:
+        async with world(bounds=Bounds(write_buffer=10_000), timing=replace(QUICK, write=0.3)) as here:
+            peer = await connect(here)
+            await peer.send(HELLO)
+            await peer.until(rb"<stream:features>")
+            peer.stop_reading()
+            question = f"<db:verify from='{THEIRS}' to='{OURS}' id='sid'>{'f' * 64}</db:verify>".encode()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(5):
+                    await peer.send(question * 100_000)
+            await eventually(lambda: not here.service.incomings.strangers)
+
+    run(test)
+
+
 def test_many_questions_about_one_partner_share_one_connection():
     async def test() -> None:
         async with world() as here, Listener() as listener:
@@ -285,6 +323,28 @@ def test_a_refused_user_and_an_unknown_one_get_the_same_answer():
             assert answers[0] == answers[1] == (("cancel", "service-unavailable"), "")
             assert here.inside.mailbox(CAROL).history == []
             await here.audit.wait("refused", reason="no_federation_access", direction="in")
+
+    run(test)
+
+
+def test_an_unknown_user_reads_like_a_refused_one():
+    def shut_carol_out(records: Records) -> None:
+        records.policies |= {"grant_to_all": "FedPic", "grants": {CAROL: "Closed"}}
+        records.policies["policies"].append({"name": "Closed", "scope": "user"})
+
+    async def test() -> None:
+        async with world(change=shut_carol_out) as here:
+            answers = set()
+            for user in (CAROL, f"nobody@{OURS}"):
+                await here.partner.send(
+                    f"<message from='{BOB}' to='{user}' id='same' type='chat'><body>x</body></message>"
+                )
+                answer = await here.partner.mailbox(BOB).wait(lambda stanza: stanza.type == "error")
+                assert answer.sender == user
+                answer.element.attrib.pop("from")
+                answers.add(ET.tostring(answer.element))
+            assert len(answers) == 1
+            assert here.service.audit.counters["in"] == 1
 
     run(test)
 

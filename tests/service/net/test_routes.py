@@ -182,6 +182,23 @@ def test_a_stream_closed_in_order_leaves_no_doubt_and_the_next_stanza_opens_anot
     run(test)
 
 
+def test_a_reset_after_an_orderly_end_raises_no_doubt():
+    async def test() -> None:
+        async with world() as here, Listener() as listener:
+            lead_to(here, listener.port)
+            await here.inside.send_message(DESK, BOB, "first", id_="first")
+            peer = await accept(listener)
+            await peer.until(rb"first")
+            await peer.send(b"</stream:stream>")
+            peer.reset()
+            await here.audit.wait("stream_closed", direction="out")
+            await here.inside.send_message(DESK, BOB, "second", id_="second")
+            await (await accept(listener)).until(rb"second")
+            assert here.inside.mailbox(ALICE).history == []
+
+    run(test)
+
+
 def test_while_an_idle_stream_is_closing_the_next_stanza_opens_another():
     def soon(records: Records) -> None:
         records.edge |= {"stream_inactivity_timeout": 1, "keepalive_interval": 1}

@@ -117,6 +117,8 @@ class Relay:
             return
         if stanza.type == "error":
             make_alike(stanza)
+        if stanza.type == "error":
+            make_alike(stanza)
         self._passed(stanza, "out", names)
         self.routes.between(sender.domain, receiver.domain).send(stanza)
 

@@ -136,7 +136,6 @@ class Connection(asyncio.Protocol):
             if timer is not None:
                 timer.cancel()
         self._ended()
-        self.broken = self.broken or exc is not None
         self.finished = True
         self._waiting.clear()
         self.owner.closed(self, self._closed)
