@@ -22,10 +22,11 @@ SHORT_SECRET = 16
 
 def argument_spec() -> dict[str, dict[str, Any]]:
     spec = spec_of(edge.FIELDS)
-    spec["inside"]["options"].update(secret={"type": "str", "no_log": True}, secret_file={"type": "path"})
+    hidden = spec_of(secrets.FIELDS)
+    spec["inside"]["options"].update(secret=hidden["inside_secret"], secret_file={"type": "path"})
     return {
         **spec,
-        "dialback_secret": {"type": "str", "no_log": True},
+        "dialback_secret": hidden["dialback_secret"],
         "dialback_secret_file": {"type": "path"},
         "state": {"type": "str", "choices": ["present", "default"]},
         "config_dir": CONFIG_DIR,
