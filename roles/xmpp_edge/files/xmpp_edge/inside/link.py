@@ -56,6 +56,7 @@ class Link:
         self.domains = domains
         self.state = "connecting"
         self.error: str | None = None
+        self._told: str | None = None
         self.since = time.time()
         self.sent = 0
         self.received = 0
@@ -114,6 +115,7 @@ class Link:
         if self.state == "up":
             return
         if self.state == "down":
+            # Cleared here as well, because the attempt begins only in a later turn of the loop.
             self.attempted.clear()
             self._wake.set()
         await self.attempted.wait()
@@ -204,6 +206,7 @@ class Link:
         while True:
             self._ready, self._gone = self._loop.create_future(), self._loop.create_future()
             self.state = "connecting"
+            self.attempted.clear()
             async with self._turn:
                 up = await self._connect()
             self.attempted.set()
@@ -268,9 +271,10 @@ class Link:
                 " does it run, and listen there for components?"
             )
         if not self._ready.done():
-            self.current.audit.partner("inside_link_failed", link=self.name, text=self.error)
+            self._tell_failure()
             return False
         self.state, self.error, self.since = "up", None, time.time()
+        self._told = None
         self.current.audit.event("inside_link_up", link=self.name, domains=len(self.domains))
         return True
 
@@ -278,8 +282,14 @@ class Link:
         if self.connection is not None:
             self.connection.abort()
         self.state, self.error = "down", text
-        self.current.audit.partner("inside_link_failed", link=self.name, text=text)
+        self._tell_failure()
         return False
+
+    def _tell_failure(self) -> None:
+        """Once a reason: the same one comes back every few seconds."""
+        if self.error != self._told:
+            self._told = self.error
+            self.current.audit.partner("inside_link_failed", link=self.name, text=self.error)
 
 
 def _context(ca_file: str | None) -> ssl.SSLContext:
