@@ -62,34 +62,38 @@ def default(option: dict[str, Any], nested: bool) -> str:
     return "empty" if value in ("", [], {}) else f"`{shown}`"
 
 
-def rows(options: dict[str, dict[str, Any]], prefix: str = "") -> Iterator[str]:
+def rows(options: dict[str, dict[str, Any]], leaves: bool, prefix: str = "") -> Iterator[str]:
     for name, option in sorted(options.items(), key=lambda item: item[0]):
         cells = [f"`{prefix}{name}`", kind(option), default(option, bool(prefix)), plain(option["description"])]
         yield f"| {' | '.join(cells)} |"
         inner = option.get("options")
-        if inner:
+        if inner and leaves:
             mark = "[]." if option.get("type") == "list" else "."
-            yield from rows(inner, f"{prefix}{name}{mark}")
+            yield from rows(inner, leaves, f"{prefix}{name}{mark}")
 
 
-def table(role: str) -> str:
+def table(role: str, leaves: bool) -> str:
     head = ["| variable | type | default | meaning |", "| --- | --- | --- | --- |"]
-    return "\n".join([*head, *rows(options_of(role))]) + "\n"
+    return "\n".join([*head, *rows(options_of(role), leaves)]) + "\n"
 
 
-def render(text: str) -> str:
-    """The README with its tables as the roles are now."""
-    return MARKED.sub(lambda found: found[1] + table(found[2]) + found[3], text)
+def render(path: Path) -> str:
+    """A page with its tables as the roles are now; the keys of a variable are on the page of its role alone."""
+    leaves = path != README
+    return MARKED.sub(lambda found: found[1] + table(found[2], leaves) + found[3], path.read_text(encoding="utf-8"))
+
+
+def pages() -> list[Path]:
+    return [README, *sorted(ROOT.glob("roles/*/README.md"))]
 
 
 def main(arguments: list[str]) -> int:
     stale = []
-    for path in (README, *sorted(ROOT.glob("roles/*/README.md"))):
-        text = path.read_text(encoding="utf-8")
-        wanted = render(text)
+    for path in pages():
+        wanted = render(path)
         if arguments == ["--write"]:
             path.write_text(wanted, encoding="utf-8")
-        elif wanted != text:
+        elif wanted != path.read_text(encoding="utf-8"):
             stale.append(str(path.relative_to(ROOT)))
     if stale:
         print(f"{', '.join(stale)}: not the variables as they are; run `make docs`")
