@@ -10,6 +10,8 @@ import contextlib
 import io
 import itertools
 import json
+import random
+import socket
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -164,6 +166,18 @@ async def world(
                 finally:
                     await service.stop()
                     await service.finish()
+
+
+def free_port() -> int:
+    """A port below those that the kernel gives to others meanwhile, for what has to know its port beforehand."""
+    for port in random.sample(range(15_000, 32_000), 1000):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("0.0.0.0", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("no port is free")
 
 
 async def eventually(fact: Callable[[], bool]) -> None:

@@ -16,7 +16,7 @@ import pytest
 from xmpp_edge import cli
 
 from .conftest import ROOT
-from .harness import PLAIN, THEIRS, Records, run
+from .harness import PLAIN, THEIRS, Records, free_port, run
 
 FILES = ROOT / "roles" / "xmpp_edge" / "files"
 
@@ -59,9 +59,7 @@ async def command(records: Records, *arguments: str) -> tuple[int, str, str]:
 @asynccontextmanager
 async def running(records: Records) -> AsyncIterator[asyncio.subprocess.Process]:
     """The service as a process, on a port that was free a moment ago, told ready over its notify socket."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        records.edge["listen_port"] = probe.getsockname()[1]
+    records.edge["listen_port"] = free_port()
     records.write()
     manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     manager.bind(str(records.directory / "notify"))

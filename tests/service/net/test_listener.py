@@ -9,13 +9,7 @@ import socket
 import pytest
 from xmpp_edge.net.listener import Listener, ListenError
 
-from .harness import run
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+from .harness import free_port, run
 
 
 def hosts(listener: Listener) -> list[str]:

@@ -24,7 +24,7 @@ from .jid import JID
 from .net.connection import Connection
 from .net.dial import Dialer
 from .net.resolve import TIMEOUT
-from .net.route import Routes
+from .net.routes import Routes
 from .stream.actions import Pair
 from .xml.stanza import Stanza, error_reply
 
