@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from peers.client import Client
 from peers.dns_server import DnsServer
+from peers.partner import Partner
 
 from . import ejabberd, prosody
 from .edge import Edge
@@ -22,12 +23,16 @@ from .server import Server, free_port
 SERVERS = {"prosody": prosody, "ejabberd": ejabberd}
 # Inside server and partner; each kind stands in each place.
 WORLDS = [("prosody", "prosody"), ("ejabberd", "prosody"), ("prosody", "ejabberd")]
+BOOKS = ("bücher.example", "läden.example")
 USERS = {"alice": "pw-alice", "carol": "pw-carol"}
 
 
 @dataclass
 class World:
-    """alice (with access) and carol (without) inside; bob at a partner; the edge between them."""
+    """alice (with access) and carol (without) inside; bob at a real partner; the edge between them.
+
+    ``books`` is a second partner, a stand-in whose name is not ASCII, with a second domain.
+    """
 
     run: Callable[[Awaitable[None]], None]
     edge: Edge
@@ -37,6 +42,7 @@ class World:
     alice: Client
     carol: Client
     bob: Client
+    books: Partner
 
     @property
     def servers(self) -> tuple[Server, ...]:
@@ -47,13 +53,23 @@ class World:
 async def make_world(directory: Path, kinds: tuple[str, str], runner: asyncio.Runner) -> AsyncIterator[World]:
     async with AsyncExitStack() as stack:
         edge, s2s, name = Edge(directory / "edge"), free_port(), SERVERS[kinds[1]].EDGE_NAME
+        books = await stack.enter_async_context(Partner(*BOOKS, users=[f"zoë@{name}" for name in BOOKS]))
         zones = {
+            "localhost": ["@ 60 IN A 127.0.0.1"],
+            **{
+                name.encode("idna").decode(): [
+                    f"_xmpp-server._tcp 60 IN SRV 0 0 {books.port} xmpp",
+                    "xmpp 60 IN A 127.0.0.1",
+                ]
+                for name in BOOKS
+            },
             "gmail.example": [f"_xmpp-server._tcp 60 IN SRV 0 0 {s2s} xmpp", "xmpp 60 IN A 127.0.0.1"],
             "inside.example": [f"_xmpp-server._tcp 60 IN SRV 0 0 {edge.port} {name}", "edge 60 IN A 127.0.0.1"],
         }
         dns = stack.enter_context(DnsServer(zones))
+        books.resolver = dns.address
         inside = await SERVERS[kinds[0]].inside(
-            directory / "inside", "inside.example", USERS, ["gmail.example"], edge.secrets["inside_secret"]
+            directory / "inside", "inside.example", USERS, ["gmail.example", *BOOKS], edge.secrets["inside_secret"]
         )
         stack.push_async_callback(inside.stop)
         partner = await SERVERS[kinds[1]].partner(
@@ -62,7 +78,7 @@ async def make_world(directory: Path, kinds: tuple[str, str], runner: asyncio.Ru
         stack.push_async_callback(partner.stop)
         edge.edge["resolvers"] = ["{}:{}".format(*dns.address)]
         edge.edge["inside"] = {"server": kinds[0], "host": "127.0.0.1", "port": inside.components}
-        edge.partners = [{"domain": "gmail.example"}]
+        edge.partners = [{"domain": "gmail.example"}, {"domain": BOOKS[0], "additional_domains": [BOOKS[1]]}]
         edge.grants = {"alice@inside.example": "FedPic"}
         stack.push_async_callback(edge.stop)
         await edge.start()
@@ -75,7 +91,7 @@ async def make_world(directory: Path, kinds: tuple[str, str], runner: asyncio.Ru
         bob = await stack.enter_async_context(
             Client("bob@gmail.example", "pw-bob", ("127.0.0.1", partner.c2s), register=partner.registers)
         )
-        yield World(runner.run, edge, inside, partner, dns, *clients, bob)
+        yield World(runner.run, edge, inside, partner, dns, *clients, bob, books)
 
 
 @pytest.fixture(scope="module", params=WORLDS, ids=lambda kinds: "{}-inside-{}-partner".format(*kinds))
