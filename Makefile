@@ -59,6 +59,7 @@ test-lab: venv-test ## playbooks over SSH on Debian hosts under systemd (needs r
 	@$(PYTEST) -s tests/lab
 
 bench: venv-test ## the measurements of docs/performance.md
+	@$(TOOLS)/apt prosody lua-unbound || [ $$? -eq 3 ]
 	@$(PYTEST) -s tests/benchmark
 
 build: venv-demo ## the collection's tarball, in build/
