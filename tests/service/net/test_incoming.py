@@ -135,6 +135,26 @@ def test_when_there_are_too_many_the_oldest_goes():
     run(test)
 
 
+def test_connections_that_come_all_at_once_find_the_same_bound():
+    def change(records: Records) -> None:
+        records.edge["unauthenticated_limit"] = 10
+
+    async def test() -> None:
+        async with world(change=change, bounds=Bounds(per_address=1000)) as here:
+            peers = await asyncio.gather(*(connect(here) for _ in range(100)))
+            counters = here.service.audit.counters
+            await eventually(lambda: counters["connections_in"] == 100)
+            await eventually(lambda: len(here.service.incomings.strangers) == 10)
+            assert counters["refused_too_many_unauthenticated"] == 90
+            assert sum(here.service.incomings.per_address.values()) == 10
+            closed = await asyncio.gather(*(peer.until_closed() for peer in peers[:80]), return_exceptions=True)
+            assert set(closed) == {b""}
+            for peer in peers:
+                await peer.close()
+
+    run(test)
+
+
 def test_proven_streams_do_not_count_as_strangers():
     def few(records: Records) -> None:
         records.edge |= {"unauthenticated_limit": 1}

@@ -113,13 +113,10 @@ class Incoming:
         everyone.strangers[self] = None
         current.audit.counters["connections_in"] += 1
         if everyone.per_address[self._address] > current.bounds.per_address:
-            current.audit.refused("too_many_from_address", known=False, address=connection.peer)
-            connection.abort()
+            self._turn_away("too_many_from_address")
             return
         if len(everyone.strangers) > current.snapshot.limits.unauthenticated_limit:
-            oldest = next(iter(everyone.strangers))
-            current.audit.refused("too_many_unauthenticated", known=False, address=oldest.connection.peer)
-            oldest.connection.abort()
+            next(iter(everyone.strangers))._turn_away("too_many_unauthenticated")
         self._unused = connection.loop.call_later(
             current.snapshot.limits.stream_establishment_timeout, self._drop_unused
         )
@@ -205,6 +202,12 @@ class Incoming:
         if self.machine is None:
             self.current.audit.refused("nothing_sent", known=False, address=self.connection.peer)
             self.connection.abort()
+
+    def _turn_away(self, reason: str) -> None:
+        self.current.audit.refused(reason, known=False, address=self.connection.peer)
+        # Its end is told one turn of the loop later; until then the next that is too many must not find it again.
+        self._no_stranger()
+        self.connection.abort()
 
     def _no_stranger(self) -> None:
         if self not in self.everyone.strangers:
