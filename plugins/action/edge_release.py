@@ -137,7 +137,7 @@ class ActionModule(ActionBase):
         try:
             missing = _wheelhouse.missing(wheelhouse, pinned, host)
             if missing and not self._task.check_mode:
-                _wheelhouse.add(wheelhouse, missing, host)
+                _wheelhouse.add(wheelhouse, missing, pinned, host)
         except (OSError, ValueError) as exc:
             raise AnsibleActionFail(str(exc)) from exc
         return {

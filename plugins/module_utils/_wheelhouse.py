@@ -57,11 +57,11 @@ def missing(archive: str, pinned: list[str], host: dict[str, t.Any]) -> list[str
     return [requirement for requirement in pinned if not any(_fits(name, requirement, host) for name in present)]
 
 
-def add(archive: str, wanted: list[str], host: dict[str, t.Any]) -> None:
-    """Download the wheels of the wanted requirements and put them into the archive."""
+def add(archive: str, wanted: list[str], pinned: list[str], host: dict[str, t.Any]) -> None:
+    """Download the wheels of the wanted requirements into the archive; wheels of versions no longer pinned leave it."""
     with tempfile.TemporaryDirectory() as directory:
         _download(directory, wanted, host)
-        content = wheels(archive)
+        content = {name: data for name, data in wheels(archive).items() if any(_is_of(name, one) for one in pinned)}
         for name in os.listdir(directory):
             with open(os.path.join(directory, name), "rb") as stream:
                 content[name] = stream.read()
@@ -95,15 +95,18 @@ def _write(archive: str, content: dict[str, bytes]) -> None:
 
 def _fits(name: str, requirement: str, host: dict[str, t.Any]) -> bool:
     """Tell whether a wheel of this name serves the requirement on the host."""
-    parts = name[: -len(".whl")].split("-")
-    if len(parts) < 5:
+    if not _is_of(name, requirement):
         return False
-    wanted, number = requirement.split(";", maxsplit=1)[0].strip().split("==")
-    if (_plain(parts[0]), parts[1]) != (_plain(wanted), number.strip()):
-        return False
-    python, abi, platform = parts[-3:]
+    python, abi, platform = name[: -len(".whl")].split("-")[-3:]
     fits_platform = platform == "any" or bool(set(platform.split(".")) & set(platforms(host)))
     return fits_platform and any(_fits_python(tag, abi, host) for tag in python.split("."))
+
+
+def _is_of(name: str, requirement: str) -> bool:
+    """Tell whether a wheel of this name is of the required distribution and version, for whichever host."""
+    parts = name[: -len(".whl")].split("-")
+    wanted, number = requirement.split(";", maxsplit=1)[0].strip().split("==")
+    return len(parts) >= 5 and (_plain(parts[0]), parts[1]) == (_plain(wanted), number.strip())
 
 
 def _fits_python(tag: str, abi: str, host: dict[str, t.Any]) -> bool:

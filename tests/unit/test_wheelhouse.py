@@ -58,6 +58,20 @@ def test_what_is_missing_is_told_for_each_host(tmp_path: Path) -> None:
     assert _wheelhouse.missing(archive, wanted, host(platform="linux-aarch64")) == ["foo==1.0"]
 
 
+def test_wheels_of_versions_no_longer_pinned_leave(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def download(directory: str, wanted: list[str], _host: object) -> None:
+        assert wanted == ["foo==1.1"]
+        Path(directory, "foo-1.1-py3-none-any.whl").write_bytes(b"new")
+
+    monkeypatch.setattr(_wheelhouse, "_download", download)
+    archive = str(tmp_path / "wheelhouse.tar")
+    kept = {"bar-2.0-py3-none-any.whl": b"2", "bar-2.0-cp313-cp313-manylinux_2_17_aarch64.whl": b"3"}
+    _wheelhouse._write(archive, {**kept, "foo-1.0-py3-none-any.whl": b"old"})
+    pinned = ["foo==1.1", "bar==2.0"]
+    _wheelhouse.add(archive, _wheelhouse.missing(archive, pinned, HOST), pinned, HOST)
+    assert _wheelhouse.wheels(archive) == {**kept, "foo-1.1-py3-none-any.whl": b"new"}
+
+
 def test_the_same_wheels_give_the_same_archive(tmp_path: Path) -> None:
     content = {"b-1-py3-none-any.whl": b"b", "a-1-py3-none-any.whl": b"a"}
     for name in ("one.tar", "two.tar"):
