@@ -10,8 +10,10 @@ is shown where the part failed. The last line sums up all parts in the manner of
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -27,6 +29,8 @@ COUNT = re.compile(r"(\d+) (passed|failed|skipped|error)")
 TAIL = 150
 # While a part runs that takes long, a sign of life.
 PATIENCE = 60.0
+# No part takes this long; one that does hangs, and the others are still to have their turn.
+LIMIT = 1800.0
 
 
 @dataclass
@@ -69,19 +73,42 @@ def run(part: str) -> Result:
     with log.open("wb") as out:
         process = subprocess.Popen(
             ["make", "--no-print-directory", target],
-            cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
+            cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
             env={**os.environ, "NO_COLOR": "1", "PY_COLORS": "0"},
         )  # fmt: skip
-        while True:
-            try:
-                process.wait(timeout=PATIENCE)
-                break
-            except subprocess.TimeoutExpired:
-                print(f"{part:12} running {time.monotonic() - start:.0f} s", flush=True)
+        try:
+            wait(process, part, start)
+        except BaseException:
+            end(process)
+            raise
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     counts = read_counts(lines, process.returncode == 0)
     reasons = [line for line in lines if line.startswith("SKIPPED")]
     return Result(part, time.monotonic() - start, counts, reasons, lines)
+
+
+def wait(process: subprocess.Popen[bytes], part: str, start: float) -> None:
+    while True:
+        try:
+            process.wait(timeout=PATIENCE)
+            return
+        except subprocess.TimeoutExpired:
+            seconds = time.monotonic() - start
+            print(f"{part:12} running {seconds:.0f} s", flush=True)
+            if seconds > LIMIT:
+                print(f"{part:12} takes too long and is stopped", flush=True)
+                end(process)
+                return
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Stop a part with all that it started; first as a user would, so that it can clean up."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=30)
+            return
 
 
 def main(parts: list[str]) -> int:
