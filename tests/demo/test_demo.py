@@ -91,7 +91,7 @@ def test_interrupted_it_cleans_up_too(scratch: Path, started: str, number: signa
     while process.poll() is None and not list(scratch.glob(f"*/{started}")):
         time.sleep(0.05)
     process.send_signal(number)
-    output, _ = process.communicate(timeout=60)
+    output, _unused = process.communicate(timeout=60)
     assert process.returncode == 130, output
     assert list(scratch.iterdir()) == []
     assert left_behind(scratch) == []

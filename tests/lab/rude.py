@@ -35,7 +35,7 @@ class RudePartner:
         self._call(self._partner.__aenter__())
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *_unused: object) -> None:
         self._call(self._partner.__aexit__())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()

@@ -74,7 +74,7 @@ class Partner(Accounts):
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, *_unused: object) -> None:
         self._server.close()
         for wire in [*self.accepted, *(link.wire for link in self.links.values() if link.wire)]:
             await wire.close()

@@ -112,7 +112,7 @@ class Listener:
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, *_unused: object) -> None:
         self._server.close()
         for peer in self._all:
             await peer.close()

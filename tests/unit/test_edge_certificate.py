@@ -117,7 +117,7 @@ def test_check_on_a_blank_host_needs_no_library(
             if name not in ("AVAILABLE", "Authority") and not name.startswith("__"):
                 patched.delattr(crypto, name)
         patched.setattr(crypto, "AVAILABLE", False)
-        patched.setattr(edge_certificate, "find", lambda *_: "no cryptography")
+        patched.setattr(edge_certificate, "find", lambda *_unused: "no cryptography")
         without = run(check=True, **options)
         assert run(**options)["msg"] == "no cryptography"
         assert "two letters" in run(check=True, country="Germany", **options)["msg"]

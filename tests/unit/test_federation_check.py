@@ -32,7 +32,7 @@ class Threads:
     def _run(self) -> None:
         while True:
             try:
-                channel, _ = self.listener.accept()
+                channel, _unused = self.listener.accept()
             except OSError:
                 return
             with channel:

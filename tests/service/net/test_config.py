@@ -71,7 +71,7 @@ def compare(records, change):
 
 
 def test_no_change_touches_nothing(records):
-    change = compare(records, lambda _: None)
+    change = compare(records, lambda _unused: None)
     assert change == config.Difference(
         remote_domains=frozenset(),
         gone_partners=frozenset(),

@@ -121,7 +121,7 @@ def test_another_edge_beside_this_one_is_no_fault():
             both = enumerate((here.partner.port, here.address[1]))
             lines = [f"_xmpp-server._tcp 60 IN SRV {number} 0 {port} edge" for number, port in both]
             publish(here, ours=[*lines, "edge 60 IN A 127.0.0.1"])
-            _, steps = await diagnose(here)
+            _unused, steps = await diagnose(here)
             assert steps["own_srv"]["result"] == "pass"
 
     run(test)
@@ -218,7 +218,7 @@ def test_a_link_that_pauses_is_tried_again_because_somebody_asks():
             publish(here)
             await here.inside.drop(THEIRS)
             await here.audit.wait("inside_link_down")
-            _, steps = await diagnose(here)
+            _unused, steps = await diagnose(here)
             assert steps["inside_link"]["result"] == "pass"
 
     run(test)

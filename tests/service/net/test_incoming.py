@@ -141,7 +141,7 @@ def test_connections_that_come_all_at_once_find_the_same_bound():
 
     async def test() -> None:
         async with world(change=change, bounds=Bounds(per_address=1000)) as here:
-            peers = await asyncio.gather(*(connect(here) for _ in range(100)))
+            peers = await asyncio.gather(*(connect(here) for _unused in range(100)))
             counters = here.service.audit.counters
             await eventually(lambda: counters["connections_in"] == 100)
             await eventually(lambda: len(here.service.incomings.strangers) == 10)

@@ -176,7 +176,7 @@ def test_an_unreachable_inside_server_is_told_and_the_service_goes_on():
             assert "127.0.0.1:1" in link["error"]
             assert "cannot be reached" in link["error"]
             link = here.service.relay.links.links[THEIRS]
-            for _ in range(3):
+            for _unused in range(3):
                 await link.settled()
             assert len(here.audit.events("inside_link_failed")) == 1
             await here.partner.send_message(BOB, ALICE, "x", id_="m")

@@ -13,7 +13,7 @@ from .harness import free_port, run
 
 
 def hosts(listener: Listener) -> list[str]:
-    return [host for host, _ in listener.addresses]
+    return [host for host, _unused in listener.addresses]
 
 
 def test_a_wildcard_takes_the_place_of_an_address_and_back():

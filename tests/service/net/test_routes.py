@@ -338,7 +338,7 @@ def test_a_fault_of_our_own_leaves_nobody_waiting():
     async def test() -> None:
         async with world() as here:
 
-            async def broken(*_: object) -> list[object]:
+            async def broken(*_unused: object) -> list[object]:
                 raise KeyError("a bug")
 
             here.service.dialer.targets = broken

@@ -97,7 +97,7 @@ def test_the_watchdog_is_fed(monkeypatch, tmp_path):
             monkeypatch.setenv("WATCHDOG_USEC", "200000")
             monkeypatch.setenv("WATCHDOG_PID", str(os.getpid()))
             async with world():
-                told = [await asyncio.get_running_loop().sock_recv(manager, 100) for _ in range(4)]
+                told = [await asyncio.get_running_loop().sock_recv(manager, 100) for _unused in range(4)]
             assert sorted(told) == [b"READY=1", *[b"WATCHDOG=1"] * 3]
 
     run(test)

@@ -41,7 +41,7 @@ def describe(events: list[Event]) -> list[str]:
 
 
 def payload(inner: str) -> str:
-    (_, stanza) = parse(f"{OPEN}<message>{inner}</message>")
+    (_unused, stanza) = parse(f"{OPEN}<message>{inner}</message>")
     assert isinstance(stanza, Stanza)
     return stanza.payload
 

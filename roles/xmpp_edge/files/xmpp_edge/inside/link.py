@@ -131,6 +131,9 @@ class Link:
     # Owner of a Connection
 
     def opened(self, connection: Connection) -> None:
+        if self._stopped:
+            connection.abort()
+            return
         self.connection = connection
         connection.start()
         assert self._machine is not None
