@@ -88,7 +88,7 @@ class Lab:
     def call(self, *command: str | Path, cwd: Path = HERE, timeout: float = 600) -> str:
         done = subprocess.run(
             [str(word) for word in command], cwd=cwd, env=self.environment, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=timeout,
         )  # fmt: skip
         assert done.returncode == 0, f"{shlex.join(map(str, command))}\nends with {done.returncode}\n{done.stdout}"
         return done.stdout
@@ -146,7 +146,7 @@ class Lab:
         start = time.monotonic()
         done = subprocess.run(
             command, cwd=self.scratch, env={**self.environment, "LAB_EVENTS": str(events)}, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=600,
         )  # fmt: skip
         seconds = time.monotonic() - start
         lines = events.read_text().splitlines() if events.exists() else []
