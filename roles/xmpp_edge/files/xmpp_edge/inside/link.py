@@ -82,7 +82,7 @@ class Link:
             return "remote-server-timeout"
         now = monotonic()
         try:
-            data = b"".join([action.data for action in machine.send(stanza, now) if type(action) is Send])
+            data = b"".join([action.data for action in machine.send(stanza, now) if isinstance(action, Send)])
         except RuntimeError:
             # The link is closing.
             return "remote-server-timeout"
