@@ -98,7 +98,7 @@ class ActionModule(ActionBase):
                 f"{install_dir} cannot be written by user id {host['uid']}: become root, or choose another directory"
             )
         if release not in host["complete"] and arguments["wheelhouse"]:
-            self._wheelhouse(arguments["wheelhouse"])  # the preflight finds it missing, before anything is written
+            _look_into(arguments["wheelhouse"], packed.pinned, host)  # now, before anything is written
         if answer["changed"]:
             answer["diff"] = _diff(install_dir, host["current"], release)
         if answer["changed"] and not self._task.check_mode:
@@ -119,7 +119,7 @@ class ActionModule(ActionBase):
         paths["wheelhouse"] = None
         if arguments["wheelhouse"] and release not in host["complete"]:
             paths["wheelhouse"] = self._connection._shell.join_path(self._connection._shell.tmpdir, "wheelhouse.tar")
-            self._transfer_file(self._wheelhouse(arguments["wheelhouse"]), paths["wheelhouse"])
+            self._transfer_file(arguments["wheelhouse"], paths["wheelhouse"])
         self._fixup_perms2([self._connection._shell.tmpdir, *(path for path in paths.values() if path)])
         asked = {"install_dir": arguments["install_dir"], "release": release, "keep": arguments["keep"], **paths}
         try:
@@ -146,14 +146,6 @@ class ActionModule(ActionBase):
             "added": missing,
             "python_version": host["python_version"],
         }
-
-    def _wheelhouse(self, path: str) -> str:
-        if not os.path.isfile(path):
-            raise AnsibleActionFail(
-                f"wheelhouse {path} is not on the control node; "
-                "make it with: ansible-playbook xmpp.federation.wheelhouse"
-            )
-        return path
 
     def _execute(self, command: str, environment: str = "") -> str:
         done = self._low_level_execute_command(f"{environment} {command}".strip())
@@ -194,6 +186,21 @@ def _read_requirements(path: str) -> list[str]:
             return _release.requirements(stream.read())
     except (OSError, ValueError) as exc:
         raise AnsibleActionFail(f"{path}: {exc}") from exc
+
+
+def _look_into(wheelhouse: str, pinned: list[str], host: dict[str, t.Any]) -> None:
+    remedy = "make it with: ansible-playbook xmpp.federation.wheelhouse"
+    if not os.path.isfile(wheelhouse):
+        raise AnsibleActionFail(f"wheelhouse {wheelhouse} is not on the control node; {remedy}")
+    try:
+        lacking = _wheelhouse.missing(wheelhouse, pinned, host)
+    except (OSError, ValueError) as exc:
+        raise AnsibleActionFail(str(exc)) from exc
+    if lacking:
+        raise AnsibleActionFail(
+            f"wheelhouse {wheelhouse} has no wheel of {', '.join(lacking)} for Python {host['python_version']} "
+            f"on {host['platform']}; {remedy}"
+        )
 
 
 def _host_script() -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,3 +95,13 @@ def test_sources_of_ones_own_have_to_be_there(installed: Installed, tmp_path: Pa
     well, told = release(installed, "--check", install_dir=str(tmp_path / "opt"), source=str(tmp_path))
     assert not well
     assert told["msg"].startswith("source:")
+
+
+def test_a_wheelhouse_without_what_the_host_needs_is_told(installed: Installed, tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "wheelhouse.tar", "w"):
+        pass
+    options = {"install_dir": str(tmp_path / "opt"), "python": sys.executable}
+    well, told = release(installed, **options, wheelhouse=str(tmp_path / "wheelhouse.tar"))
+    assert not well
+    assert "has no wheel of cffi==" in told["msg"]
+    assert not (tmp_path / "opt").exists()
