@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 from xmpp_edge.stream.actions import Authenticated, Closed, Deliver, Pair, Refused, Send, Verify
 from xmpp_edge.stream.settings import Settings
@@ -492,3 +495,16 @@ def test_refused_says_who_and_why() -> None:
     assert action == Refused(
         "not_a_partner", OURS, STRANGER, "stranger.example is not among the partners of this server"
     )
+
+
+def test_a_broken_stream_leaves_no_parser_for_the_collector_of_cycles() -> None:
+    machine = inbound()
+    feed(machine, "<stream:stream a='" + "x" * 9000)
+    parser = weakref.ref(machine._parser)
+    gc.disable()
+    try:
+        machine.eof(1)
+        assert parser() is None
+    finally:
+        gc.enable()
+    assert feed(machine, HEADER) == []

@@ -254,6 +254,9 @@ class Machine(ABC):
 
     def _end(self, condition: str | None, text: str, by: str, actions: list[Action]) -> None:
         self._state = State.CLOSED
+        if self._parser is not None:
+            self._parser.close()
+            self._parser = None
         self._ending(condition, text, by, actions)
         actions.append(Closed(condition, text, by))
 

@@ -193,12 +193,18 @@ class Parser:
             self._too_big = what
             self._out = _Sink([""])
 
+    def close(self) -> None:
+        """Nothing more will be read. Not to be called by who is called by it."""
+        if not self._over:
+            self._end()
+
     def _end(self) -> None:
         self._over = True
         self._out.clear()
         self._open_tags.clear()
         self._trees.clear()
-        # The handlers and the parser hold each other.
+        # The handlers and the parser hold each other, and a crowd of strangers comes and goes faster than cycles are
+        # looked for.
         self._expat = expat.ParserCreate()
 
     # expat's side
