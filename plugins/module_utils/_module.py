@@ -144,7 +144,8 @@ def labelled(where: str, name: Any) -> str:
 def told(problems: list[Problem]) -> str:
     """What is wrong, for a person."""
     if len(problems) == 1:
-        return f"{problems[0]}. Nothing was changed."
+        text = str(problems[0])
+        return f"{text}{'' if text.endswith('?') else '.'} Nothing was changed."
     lines = "\n".join(f"- {one}" for one in problems)
     return f"There are {len(problems)} problems, and nothing was changed.\n{lines}"
 

@@ -99,7 +99,7 @@ def test_the_matrix_is_judged_on_the_result(call: Call, lawful: Call, config_dir
                 "key": "dialback",
                 "message": "with tls not_supported, sasl required and dialback off "
                 "the partner has no way to prove itself",
-                "remedy": "set dialback to true",
+                "remedy": "set dialback to true and sasl to not_supported, or tls to required or optional",
             }
         ]
     assert (config_dir / "partners.json").read_bytes() == before
@@ -185,6 +185,11 @@ def test_options_that_do_not_fit_are_told_with_their_index(call: Call, config_di
         ("partners[2]", "", "give its options and their values"),
         ("partners[3] (d)", "keepalive", "give a value of type bool"),
     ]
+
+
+def test_one_misfit_is_told_in_sentences(call: Call, config_dir: Path) -> None:
+    told = call(MODULE, config_dir=str(config_dir), domian="a.example", tls="required")
+    assert told["msg"] == "domian: there is no such option; did you mean domain? Nothing was changed."
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def test_canonical_order() -> None:
         ("edge", _document("edge", {"listen_prot": 1}), "did you mean listen_port"),
         ("edge", _document("edge", {"listen_port": "5269"}), "not a whole number"),
         ("partners", _document("partners", {}), "not a list"),
-        ("partners", _document("partners", [{"domain": "a.b"}, {"domain": "x y"}]), "partners[1]: domain"),
+        ("partners", _document("partners", [{"domain": "a.b"}, {"domain": "x y"}]), "partners[1] (x y): domain"),
         ("partners", _document("partners", [{"domain": "a.b"}, {"domain": "A.B"}]), "belongs to"),
         (
             "partners",

@@ -105,7 +105,8 @@ def _records(
     """The entries by where they stand."""
     found: dict[str, dict[str, Any]] = {}
     for index, entry in enumerate(entries):
-        place = f"{where}: {key}[{index}]"
+        name = entry.get("domain") or entry.get("name") if isinstance(entry, Mapping) else None
+        place = f"{where}: {key}[{index}]" + (f" ({name})" if isinstance(name, str) and name else "")
         try:
             found[place] = normalise(entry, place)
         except RecordError as exc:

@@ -71,9 +71,7 @@ def _rules(reader: Reader, record: Mapping[str, Any]) -> None:
         reader.report(
             "dialback",
             f"with tls {record['tls']}, sasl {record['sasl']} and dialback off the partner has no way to prove itself",
-            "set dialback to true"
-            if record["tls"] == "not_supported"
-            else "set dialback to true, or sasl to required or optional",
+            _way_out(record["tls"], record["sasl"]),
         )
     elif record["tls"] == "not_supported" and record["sasl"] != "not_supported":
         reader.report(
@@ -81,6 +79,15 @@ def _rules(reader: Reader, record: Mapping[str, Any]) -> None:
             f"sasl {record['sasl']} needs TLS, which this partner does not support",
             "set sasl to not_supported, or tls to required or optional",
         )
+
+
+def _way_out(tls: str, sasl: str) -> str:
+    """What makes a combination possible that leaves no way: never a step into the next refusal."""
+    if tls != "not_supported":
+        return "set dialback to true, or sasl to required or optional"
+    if sasl != "not_supported":
+        return "set dialback to true and sasl to not_supported, or tls to required or optional"
+    return "set dialback to true"
 
 
 def warnings(record: Mapping[str, Any]) -> tuple[str, ...]:
