@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 
 import pytest
@@ -159,5 +160,20 @@ def test_answers_are_remembered_for_their_time_and_failures_for_a_short_one():
 def test_an_address_needs_no_lookup():
     async def test() -> None:
         assert await Resolver(("127.0.0.1:1",), lifetime=0.2).addresses("2001:db8::9") == ["2001:db8::9"]
+
+    run(test)
+
+
+def test_the_hosts_own_resolvers_are_followed_when_they_change(tmp_path, monkeypatch):
+    async def test() -> None:
+        path = tmp_path / "resolv.conf"
+        monkeypatch.setattr("xmpp_edge.net.resolve._SYSTEM", str(path))
+        found = Resolver((), lifetime=0.5)
+        failure = await failing(found.targets("a.example"))
+        assert "no resolver configured" in failure.text
+        for number in (1, 2):
+            path.write_text(f"nameserver 127.0.0.{number}\n")
+            os.utime(path, ns=(number, number))
+            assert found._resolver().nameservers == [f"127.0.0.{number}"]
 
     run(test)

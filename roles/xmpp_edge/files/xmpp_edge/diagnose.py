@@ -131,7 +131,7 @@ class Diagnosis:
         try:
             async for endpoint in self.dialer.endpoints(partner, self.domain):
                 try:
-                    protocol = await self.dialer.connect(endpoint, _Knock)
+                    protocol = await self.dialer.connect(endpoint, _Knock())
                 except DialFailed as failure:
                     failures.append(failure.text)
                     continue
@@ -186,7 +186,7 @@ class Diagnosis:
     async def _knock(self, endpoint: Endpoint, domain: str) -> bool | None:
         """Whether our own listener is behind an address; None when nobody answers."""
         try:
-            protocol = await self.dialer.connect(endpoint, _Knock)
+            protocol = await self.dialer.connect(endpoint, _Knock())
         except DialFailed:
             return None
         try:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -85,12 +85,12 @@ class Dialer:
                 failure.text if failure else f"No address for {domain} was found.",
             )
 
-    async def connect(self, endpoint: Endpoint, factory: Callable[[], AnyProtocol]) -> AnyProtocol:
-        """One attempt at one address."""
+    async def connect(self, endpoint: Endpoint, protocol: AnyProtocol) -> AnyProtocol:
+        """One attempt at one address; gives the protocol back, connected."""
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self.current.timing.connect):
-                _unused, protocol = await loop.create_connection(factory, endpoint.address, endpoint.port)
+                await loop.create_connection(lambda: protocol, endpoint.address, endpoint.port)
         except TimeoutError as problem:
             raise DialFailed(TIMEOUT, f"{endpoint} did not answer; is TCP to it open in the firewalls?") from problem
         except OSError as problem:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import os
 import random
 import socket
 import time
@@ -29,6 +30,7 @@ import dns.resolver
 NOT_FOUND = "remote-server-not-found"
 TIMEOUT = "remote-server-timeout"
 
+_SYSTEM = "/etc/resolv.conf"
 _DEFAULT_PORT = 5269
 _MOST_TARGETS = 32
 _MOST_ADDRESSES = 8
@@ -105,6 +107,7 @@ class Resolver:
         self._clock = clock
         self._pick = pick
         self._stub: dns.asyncresolver.Resolver | None = None
+        self._system: int | None = None
         self._cache: OrderedDict[tuple[str, str], tuple[float, list[Target] | list[str] | LookupFailed]] = OrderedDict()
         self.last_error: str | None = None
 
@@ -221,14 +224,24 @@ class Resolver:
             raise LookupFailed(TIMEOUT, f"Looking up {kind} of {name} failed: {problem}.") from problem
 
     def _resolver(self) -> dns.asyncresolver.Resolver:
+        if not self._servers and (written := _written(_SYSTEM)) != self._system:
+            # The host has got other resolvers, as happens with DHCP and VPNs.
+            self._system, self._stub = written, None
         if self._stub is None:
-            stub = dns.asyncresolver.Resolver(configure=not self._servers)
+            stub = dns.asyncresolver.Resolver(_SYSTEM, configure=not self._servers)
             if self._servers:
                 stub.nameservers = [dns.nameserver.Do53Nameserver(*split_server(server)) for server in self._servers]
             # A time-out of its own for each attempt, so that one dead resolver does not use up the whole lifetime.
             stub.timeout = max(0.2, self._lifetime / 4)
             self._stub = stub
         return self._stub
+
+
+def _written(path: str) -> int | None:
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return None
 
 
 def _ttl(answer: dns.resolver.Answer) -> float:

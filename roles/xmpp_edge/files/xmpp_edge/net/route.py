@@ -52,6 +52,9 @@ class Route:
         self._queued = 0
         self._ledger = Ledger()
         self._task: asyncio.Task[None] | None = None
+        self._partner: Partner | None = None
+        self._candidate: Connection | None = None
+        """The connection of the attempt under way; one of an attempt given up may still come about."""
         self._outcome: asyncio.Future[DialFailed | None] | None = None
         self._failure: DialFailed | None = None
         self._failures = 0
@@ -114,6 +117,7 @@ class Route:
         self._cancel()
         self._detach(condition, text)
         self._empty(error, text)
+        self.everyone.last_errors.pop(self.pair.remote, None)
         self.everyone.forget(self)
 
     def renew(self) -> None:
@@ -149,20 +153,21 @@ class Route:
     # Owner of a Connection
 
     def opened(self, connection: Connection) -> None:
+        if connection is not self._candidate:
+            connection.abort()
+            return
         connection.start()
         assert self.machine is not None
         connection.perform(self.machine.connected(connection.loop.time()))
 
     def machine_for(self, connection: Connection) -> Machine:
-        snapshot = self.current.snapshot
-        partner = snapshot.partner(self.pair.remote)
-        assert partner is not None
+        assert self._partner is not None
         self.connection = connection
         self.machine = Outbound(
             pair=self.pair,
             purpose="stanzas",
-            partner=partner,
-            secret=snapshot.dialback_secret,
+            partner=self._partner,
+            secret=self.current.snapshot.dialback_secret,
             settings=self.current.settings,
             now=connection.loop.time(),
         )
@@ -288,14 +293,15 @@ class Route:
 
     async def _establish(self) -> DialFailed | None:
         """Try one address after the other; None when the stream is up."""
-        partner = self._allowed()
+        partner = self._partner = self._allowed()
         last = DialFailed(NOT_FOUND, f"No address for {self.pair.remote} was found.")
         dialer = self.everyone.dialer
         async for endpoint in dialer.endpoints(partner, self.pair.remote):
             self.endpoint = str(endpoint)
             self._outcome = self._loop.create_future()
             try:
-                await dialer.connect(endpoint, lambda: Connection(self, self.current))
+                self._candidate = Connection(self, self.current)
+                await dialer.connect(endpoint, self._candidate)
                 outcome = await self._outcome
             except DialFailed as problem:
                 last = problem
@@ -367,6 +373,7 @@ class Route:
     def _detach(self, condition: str | None, text: str) -> None:
         """Let go of the connection; it closes by itself, and what it says from now on is no longer ours."""
         connection, self.connection, self.machine = self.connection, None, None
+        self._candidate = None
         was_up, self.up, self.method = self.up, False, ""
         if connection is None:
             return

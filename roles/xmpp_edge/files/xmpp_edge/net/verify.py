@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from ..config import Difference
+from ..config import Difference, Partner
 from ..current import Current
 from ..stream.actions import Closed, Pair, Verified
 from ..stream.outbound import Outbound
@@ -48,9 +48,9 @@ class Verifiers:
             return
         verifier = self.open.get(pair.remote)
         if verifier is None or not verifier.accepting:
-            verifier = Verifier(self, pair)
+            verifier = Verifier(self, pair, partner)
             self.open[pair.remote] = verifier
-            verifier.dial(partner)
+            verifier.dial()
         verifier.ask(pair, key, stream_id, answer)
 
     def apply(self, change: Difference) -> None:
@@ -69,11 +69,13 @@ class Verifiers:
 class Verifier:
     """One connection to one partner domain's authoritative server."""
 
-    def __init__(self, everyone: Verifiers, pair: Pair) -> None:
+    def __init__(self, everyone: Verifiers, pair: Pair, partner: Partner) -> None:
         self.everyone = everyone
         self.current = everyone.current
         self.remote = pair.remote
         self.pair = pair
+        self.partner = partner
+        self._stopped = False
         self.connection: Connection | None = None
         self.machine: Outbound | None = None
         self._pending: dict[tuple[Pair, str], Answer] = {}
@@ -85,8 +87,8 @@ class Verifier:
         """It still takes questions; one that is being closed does not."""
         return self.machine is None or self.machine.accepting
 
-    def dial(self, partner: Any) -> None:
-        self._task = watched(self._dial(partner), lambda: self._over("remote-connection-failed"))
+    def dial(self) -> None:
+        self._task = watched(self._dial(), lambda: self._over("remote-connection-failed"))
 
     def ask(self, pair: Pair, key: str, stream_id: str, answer: Answer) -> None:
         question = (pair, stream_id)
@@ -100,6 +102,7 @@ class Verifier:
             self.connection.perform(self.machine.verify(pair, key, stream_id, self.connection.loop.time()))
 
     def stop(self, condition: str) -> None:
+        self._stopped = True
         if self._task is not None:
             self._task.cancel()
         if self.connection is not None:
@@ -109,6 +112,9 @@ class Verifier:
     # Owner of a Connection
 
     def opened(self, connection: Connection) -> None:
+        if self._stopped:
+            connection.abort()
+            return
         connection.start()
         assert self.machine is not None
         connection.perform(self.machine.connected(connection.loop.time()))
@@ -117,15 +123,12 @@ class Verifier:
             connection.perform(self.machine.verify(pair, key, stream_id, connection.loop.time()))
 
     def machine_for(self, connection: Connection) -> Machine:
-        snapshot = self.current.snapshot
-        partner = snapshot.partner(self.remote)
-        assert partner is not None
         self.connection = connection
         self.machine = Outbound(
             pair=self.pair,
             purpose="verify",
-            partner=partner,
-            secret=snapshot.dialback_secret,
+            partner=self.partner,
+            secret=self.current.snapshot.dialback_secret,
             settings=self.current.settings,
             now=connection.loop.time(),
         )
@@ -151,14 +154,14 @@ class Verifier:
         for answer in pending.values():
             answer("error", condition)
 
-    async def _dial(self, partner: Any) -> None:
+    async def _dial(self) -> None:
         failure = DialFailed("remote-server-timeout", "It was not reached in time.")
         dialer = self.everyone.dialer
         try:
             async with asyncio.timeout(self.current.settings.stream_establishment_timeout):
-                async for endpoint in dialer.endpoints(partner, self.remote):
+                async for endpoint in dialer.endpoints(self.partner, self.remote):
                     try:
-                        await dialer.connect(endpoint, lambda: Connection(self, self.current))
+                        await dialer.connect(endpoint, Connection(self, self.current))
                     except DialFailed as problem:
                         failure = problem
                     else:
