@@ -59,6 +59,22 @@ def test_nonsense_is_answered_with_an_error(tmp_path, data):
     run(test)
 
 
+def test_a_fault_while_answering_is_answered_too(tmp_path):
+    async def broken(_request):
+        raise KeyError("a bug")
+
+    async def test() -> None:
+        told = []
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: told.append(context))
+        control = Control(tmp_path, broken)
+        await control.start()
+        assert "internal error" in (await say(control.path, b'{"command": "status"}\n'))["error"]
+        assert isinstance(told[0]["exception"], KeyError)
+        await control.stop()
+
+    run(test)
+
+
 def test_a_dead_services_socket_is_replaced_and_a_live_one_is_not(tmp_path):
     async def test() -> None:
         with socket.socket(socket.AF_UNIX) as left_over:

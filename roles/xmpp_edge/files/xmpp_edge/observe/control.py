@@ -98,7 +98,17 @@ class Control:
             return {"error": f"A request is one JSON object on one line of at most {_LONGEST_REQUEST} bytes."}
         if not isinstance(request, dict) or not isinstance(request.get("command"), str):
             return {"error": "A request is a JSON object with a `command`."}
-        return await self._handler(request)
+        return await self._handled(request)
+
+    async def _handled(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The answer, also where making it failed."""
+        work = asyncio.ensure_future(self._handler(request))
+        await asyncio.wait([work])
+        problem = work.exception()
+        if problem is None:
+            return work.result()
+        asyncio.get_running_loop().call_exception_handler({"message": "A command failed.", "exception": problem})
+        return {"error": "An internal error; the audit has a line about it."}
 
 
 def call(directory: Path, request: dict[str, Any], timeout: float = 10.0) -> dict[str, Any]:
