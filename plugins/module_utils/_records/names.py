@@ -22,6 +22,7 @@ from unicodedata import ucd_3_2_0
 
 _CACHE = 16384
 _PART_BYTES = 1023
+_LABEL_CHARACTERS = 63
 _DOTS = re.compile("[.\u3002\uff0e\uff61]")
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\Z")
 _PLAIN_DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
@@ -75,14 +76,19 @@ def _check_part(text: str, forbidden: tuple[Callable[[str], bool], ...]) -> str:
 def _well_formed(text: str) -> None:
     # Lone surrogates can stand in a JSON string but in no XML or DNS message.
     try:
-        text.encode("utf-8")
+        encoded = text.encode("utf-8")
     except UnicodeEncodeError:
         raise ValueError("it holds half a surrogate pair") from None
+    # The bound is for what is sent (RFC 6122, section 2.1), so it comes before the work that grows with the length.
+    if len(encoded) > _PART_BYTES:
+        raise ValueError(f"it is longer than {_PART_BYTES} bytes")
 
 
 def _ascii_label(label: str) -> str:
     if not label:
         raise ValueError("it has an empty label (two dots in a row, or a dot in front)")
+    if len(label) > _LABEL_CHARACTERS:
+        raise ValueError(f"the label {label!r} is longer than {_LABEL_CHARACTERS} characters")
     try:
         if label.isascii():
             result = label.lower()
@@ -94,8 +100,8 @@ def _ascii_label(label: str) -> str:
             _check_assigned(idna.ToUnicode(result))
     except UnicodeError:
         raise ValueError(f"the label {label!r} is not a valid international name (IDNA as in RFC 3490)") from None
-    if len(result) > 63:
-        raise ValueError(f"the label {label!r} is longer than 63 characters")
+    if len(result) > _LABEL_CHARACTERS:
+        raise ValueError(f"the label {label!r} is longer than {_LABEL_CHARACTERS} characters")
     if not _LABEL.match(result):
         raise ValueError(f"the label {label!r} may hold letters, digits and inner hyphens only")
     return result

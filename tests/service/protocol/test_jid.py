@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -73,3 +75,20 @@ def test_any_text_is_an_address_in_one_form_or_refused(text: str) -> None:
     except JIDError:
         return
     assert JID.parse(address.full).full == address.full
+
+
+def test_addresses_without_end_do_not_fill_the_memory() -> None:
+    JID.parse("warm@up.example/x")
+    tracemalloc.start()
+    try:
+        for number in range(20_000):
+            JID.parse(f"{number}{'a' * 1000}@x.example/{number}{'b' * 1000}")
+        assert tracemalloc.get_traced_memory()[0] < 60 << 20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("text", ["g\u00admail.example" + "\u00ad" * 600, "a\u0301\u0323" * 400 + "@x.example"])
+def test_what_is_too_long_as_sent_is_not_prepared(text: str) -> None:
+    with pytest.raises(JIDError, match="longer than"):
+        JID.parse(text)

@@ -9,12 +9,14 @@ spellings that an inside server would take for one account are equal here.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Callable
 
 from .records import names
 from .xml.escape import escape_attribute
 
-_CACHE = 16384
+_MOST_KEPT = 16384
+# Longer ones are rare, and so many of them, made up one after the other, would fill a hundred megabytes.
+_WORTH_KEEPING = 255
 # Three parts of at most 1023 bytes each, and the two separators.
 _LONGEST = 3071
 
@@ -57,9 +59,23 @@ class JID:
         return hash(self.full)
 
 
-@lru_cache(maxsize=_CACHE)
-def parse(text: str) -> JID:
-    """The canonical address that a text names; raises JIDError."""
+class _Known(dict[str, JID]):
+    """Addresses by the texts that name them; finding one takes no Python code."""
+
+    def __missing__(self, text: str) -> JID:
+        made = _parse(text)
+        if len(text) <= _WORTH_KEEPING:
+            if len(self) >= _MOST_KEPT:
+                self.clear()
+            self[text] = made
+        return made
+
+
+parse: Callable[[str], JID] = _Known().__getitem__
+"""The canonical address that a text names; raises JIDError."""
+
+
+def _parse(text: str) -> JID:
     if len(text) > _LONGEST:
         raise JIDError("the address is too long")
     # RFC 6122, section 2.1: the first / ends the bare address, so an @ behind it belongs to the resource.
