@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 import pytest
-from peers.partner import Partner
+from peers.partner import Partner, dialback_key
 from peers.raw import Listener, RawPeer
 
-from .harness import ALICE, BOB, OURS, PLAIN, THEIRS, World, error, eventually, run, world, zones
+from .harness import ALICE, BOB, OURS, PLAIN, THEIRS, World, error, eventually, quick, run, world, zones
 
 DESK = f"{ALICE}/desk"
 OTHER = "other.example"
@@ -195,6 +195,66 @@ def test_the_link_of_ejabberd_is_renewed_when_its_domains_change():
             await talk(here, other, ANN)
             await talk(here, here.partner, BOB)
             await other.__aexit__()
+
+    run(test)
+
+
+def test_what_waits_for_a_partner_that_goes_is_given_back():
+    async def test() -> None:
+        async with world() as here, Listener() as listener:
+            lines = [f"_xmpp-server._tcp 60 IN SRV 0 0 {listener.port} xmpp", "xmpp 60 IN A 127.0.0.1"]
+            here.dns.zones = type(here.dns.zones)({THEIRS: lines}, None)
+            await here.inside.send_message(DESK, BOB, "x", id_="waits")
+            await (await listener.accept()).until(rb"<stream:stream [^>]*>")
+            here.records.partners = []
+            await here.reload()
+            answer = await here.inside.mailbox(ALICE).wait(lambda stanza: stanza.id == "waits")
+            assert error(answer) == ("cancel", "not-allowed")
+
+    run(test)
+
+
+def test_what_a_partner_that_goes_has_not_read_is_given_back():
+    async def test() -> None:
+        async with world(timing=quick(linger=2.5)) as here:
+            await talk(here, here.partner, BOB)
+            here.partner.accepted[-1]._reader._transport.pause_reading()
+            await here.inside.send_message(DESK, BOB, "x", id_="unread")
+            await eventually(lambda: here.service.audit.counters["out"] == 2)
+            here.records.partners = []
+            await here.reload()
+            answer = await here.inside.mailbox(ALICE).wait(lambda stanza: stanza.id == "unread")
+            assert error(answer) == ("wait", "remote-server-timeout")
+
+    run(test)
+
+
+def test_what_waits_is_given_back_when_the_senders_domain_goes():
+    async def test() -> None:
+        async with world() as here, Listener() as listener:
+            lines = [f"_xmpp-server._tcp 60 IN SRV 0 0 {listener.port} xmpp", "xmpp 60 IN A 127.0.0.1"]
+            here.dns.zones = type(here.dns.zones)({THEIRS: lines}, None)
+            await here.inside.send_message(DESK, BOB, "x", id_="waits")
+            await (await listener.accept()).until(rb"<stream:stream [^>]*>")
+            here.records.edge["domains"] = ["second.example"]
+            here.records.policies["grants"] = {}
+            await here.reload()
+            answer = await here.inside.mailbox(ALICE).wait(lambda stanza: stanza.id == "waits")
+            assert error(answer) == ("cancel", "not-allowed")
+
+    run(test)
+
+
+def test_a_new_dialback_secret_holds_on_streams_that_partners_have_open():
+    async def test() -> None:
+        async with world() as here:
+            await talk(here, here.partner, BOB)
+            link = here.partner.links[THEIRS, OURS]
+            here.records.secrets["dialback_secret"] = "another secret"
+            await here.reload()
+            key = dialback_key("another secret", THEIRS, OURS, "s1")
+            await link.wire.send(f"<db:verify from='{THEIRS}' to='{OURS}' id='s1'>{key}</db:verify>")
+            await eventually(lambda: b"type='valid'/>" in bytes(link.wire.received).partition(b"<db:verify")[2])
 
     run(test)
 

@@ -13,7 +13,7 @@ from peers import stanzas
 from peers.raw import Listener, RawPeer
 from xmpp_edge.current import Bounds
 
-from .harness import ALICE, BOB, OURS, QUICK, THEIRS, Records, World, error, run, world
+from .harness import ALICE, BOB, OURS, QUICK, THEIRS, Records, World, error, eventually, run, world
 
 DESK = f"{ALICE}/desk"
 HEADER = (
@@ -178,6 +178,23 @@ def test_a_stream_closed_in_order_leaves_no_doubt_and_the_next_stanza_opens_anot
             again = await accept(listener)
             await again.until(rb"second")
             assert here.inside.mailbox(ALICE).history == []
+
+    run(test)
+
+
+def test_what_a_peer_had_not_read_when_it_ended_the_stream_with_an_error_is_in_doubt():
+    async def test() -> None:
+        async with world() as here, Listener() as listener:
+            lead_to(here, listener.port)
+            await here.inside.send_message(DESK, BOB, "first")
+            peer = await accept(listener)
+            await peer.until(rb"first")
+            peer.stop_reading()
+            await here.inside.send_message(DESK, BOB, "second", id_="second")
+            await eventually(lambda: here.service.audit.counters["out"] == 2)
+            error_ = b"<stream:error><policy-violation xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>"
+            await peer.send(error_ + b"</stream:stream>")
+            assert error(await bounce(here, "second")) == ("wait", "remote-server-timeout")
 
     run(test)
 

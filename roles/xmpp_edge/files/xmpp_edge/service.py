@@ -188,8 +188,7 @@ class Service:
     async def _reload(self) -> dict[str, Any]:
         try:
             new = await asyncio.to_thread(config.load, self.config_dir)
-            if (new.listen, new.listen_port) != (self.current.snapshot.listen, self.current.snapshot.listen_port):
-                await self._listen(new)
+            await self._listen(new)
         except (RecordError, ListenError, OSError) as problem:
             self._last_reload_error = str(problem)
             self.audit.event("reload_refused", text=str(problem), records_hash=self.current.snapshot.digest)
@@ -197,14 +196,17 @@ class Service:
         self._last_reload_error = None
         old = self.current.snapshot
         change = config.difference(old, new)
+        # What waits for a partner that goes is given back while its sender is still ours and its link is there.
+        self.relay.routes.apply(change)
         self.current.snapshot = new
         self.current.settings = settings_of(new)
         if change.resolvers:
             self.dialer.resolver = self.dialer.new_resolver()
-        self.relay.links.apply()
-        self.relay.routes.apply(change)
         self.verifiers.apply(change)
         self.incomings.apply(change)
+        if change.gone_partners:
+            await self.relay.routes.gone(change.gone_partners)
+        self.relay.links.apply()
         self.audit.event("reloaded", records_hash=new.digest, touched=sorted(change.remote_domains)[:100])
         return {"reloaded": True, "records_hash": new.digest, "changed": old.digest != new.digest}
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from ..current import Current
 from ..net.connection import Connection, Machine
-from ..net.ledger import Ledger
+from ..net.ledger import Ledger, is_clean
 from ..net.tasks import watched
 from ..stream.actions import Closed, Deliver, Ready, Refused, Send
 from ..stream.component import Component
@@ -168,7 +168,7 @@ class Link:
         was_up, self.state = self.state == "up", "down"
         self.error = self._explain(closed)
         self._let_go()
-        doubtful = self._ledger.in_doubt(connection, self._loop.time(), clean=not connection.broken)
+        doubtful = self._ledger.in_doubt(connection, self._loop.time(), clean=is_clean(connection, closed))
         self.connection, self._machine = None, None
         if not self._gone.done():
             self._gone.set_result(None)
@@ -210,6 +210,7 @@ class Link:
             self._ready, self._gone = self._loop.create_future(), self._loop.create_future()
             self.state = "connecting"
             self.attempted.clear()
+            self._wake.clear()
             async with self._turn:
                 up = await self._connect()
             self.attempted.set()
@@ -236,7 +237,6 @@ class Link:
             self._task = watched(self._run(None), self._broken)
 
     async def _sleep(self, seconds: float) -> None:
-        self._wake.clear()
         try:
             async with asyncio.timeout(seconds):
                 await self._wake.wait()

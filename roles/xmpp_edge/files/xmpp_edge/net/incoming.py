@@ -66,6 +66,8 @@ class Incomings:
             if machine is None:
                 continue
             machine.policy = snapshot
+            # Partners ask here about keys of streams that we open from now on.
+            machine.secret = snapshot.dialback_secret
             remotes = {pair.remote for pair in machine.pairs} | ({machine.remote} if machine.remote else set())
             locals_ = {pair.local for pair in machine.pairs}
             if change.federation_off:

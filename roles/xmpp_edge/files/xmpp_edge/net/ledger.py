@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 
+from ..stream.actions import Closed
 from ..xml.stanza import Stanza
 from .connection import Connection
 
@@ -51,6 +52,11 @@ class Ledger:
             confirmed = connection.position - connection.buffered
         while len(self._entries) > _MANY // 2 and self._entries[0][0] <= confirmed:
             self._entries.popleft()
+
+
+def is_clean(connection: Connection, closed: Closed | None) -> bool:
+    """Whether the peer has taken in all that it confirmed; one that ends the stream with an error may not have."""
+    return not connection.broken and (closed is None or closed.by == "us" or closed.condition is None)
 
 
 def _is_in_doubt(end: int, age: float, confirmed: int | None, *, clean: bool) -> bool:

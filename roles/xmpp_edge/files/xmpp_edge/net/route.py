@@ -22,7 +22,7 @@ from ..stream.outbound import Outbound
 from ..xml.stanza import Stanza
 from .connection import Connection, Machine
 from .dial import DialFailed
-from .ledger import Ledger
+from .ledger import Ledger, is_clean
 from .resolve import NOT_FOUND, TIMEOUT
 from .tasks import watched
 
@@ -47,6 +47,7 @@ class Route:
         self.method = ""
         self.endpoint = ""
         self.since = 0.0
+        self._up_at = 0.0
         self.sent = 0
         self._queue: deque[Stanza] = deque()
         self._queued = 0
@@ -204,7 +205,7 @@ class Route:
 
     def _end(self, connection: Connection, closed: Closed | None, text: str) -> None:
         now = self._loop.time()
-        for stanza in self._ledger.in_doubt(connection, now, clean=not connection.broken):
+        for stanza in self._ledger.in_doubt(connection, now, clean=is_clean(connection, closed)):
             self._give_back(stanza, TIMEOUT, "The connection broke before it was certain that this arrived.")
         self.current.audit.partner(
             "stream_closed",
@@ -215,7 +216,7 @@ class Route:
             text=text,
             by=closed.by if closed else "peer",
         )
-        if time.time() - self.since < _SETTLED and closed is not None and closed.condition is not None:
+        if now - self._up_at < _SETTLED and closed is not None and closed.condition is not None:
             self._fail(DialFailed(TIMEOUT, text))
         elif self._queue and not self.current.draining:
             self._task = watched(self._run(), self._broken)
@@ -260,6 +261,7 @@ class Route:
         self.up = True
         self.method = action.method
         self.since = time.time()
+        self._up_at = self._loop.time()
         self._failure, self._failures, self._retry_at = None, 0, 0.0
         self.everyone.last_errors.pop(self.pair.remote, None)
         self.current.audit.partner(
@@ -379,7 +381,7 @@ class Route:
             return
         if was_up:
             connection.owner = _Leaving(self, self._ledger)
-            self.everyone.leaving.add(connection)
+            self.everyone.leaving[connection] = self.pair.remote
             self._ledger = Ledger()
         connection.close(condition, text)
 
@@ -390,6 +392,7 @@ class _Leaving:
     def __init__(self, route: Route, ledger: Ledger) -> None:
         self._route = route
         self._ledger = ledger
+        self._began = monotonic()
 
     def opened(self, connection: Connection) -> None:
         """It is long open."""
@@ -405,7 +408,8 @@ class _Leaving:
 
     def closed(self, connection: Connection, closed: Closed | None) -> None:
         self._route.everyone.left(connection)
-        doubtful = self._ledger.in_doubt(connection, connection.loop.time(), clean=not connection.broken)
+        # A peer that never answers our goodbye makes us wait; what was young when we said it is still in doubt.
+        doubtful = self._ledger.in_doubt(connection, self._began, clean=is_clean(connection, closed))
         for stanza in doubtful:
             self._route.everyone.undeliverable(
                 stanza, TIMEOUT, "The connection broke before it was certain that this arrived."

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 
 from ..config import Difference
 from ..current import Current
@@ -30,8 +30,8 @@ class Routes:
         self.undeliverable = undeliverable
         self.routes: dict[tuple[str, str], Route] = {}
         self.queued_bytes = 0
-        self.leaving: set[Connection] = set()
-        """Streams that are being closed, and may still tell what has not arrived."""
+        self.leaving: dict[Connection, str] = {}
+        """Streams that are being closed, and may still tell what has not arrived; each with the domain it leads to."""
         self._left = asyncio.Event()
         self.last_errors: dict[str, str] = {}
         """By partner domain: why the last attempt failed; gone with the next success."""
@@ -84,19 +84,27 @@ class Routes:
             pass
         for route in list(self.routes.values()):
             route.shut("system-shutdown", TIMEOUT, "The edge is shutting down.")
-        await self._gone(self.current.timing.linger)
+        await self.gone()
 
     def left(self, connection: Connection) -> None:
         """A stream that was being closed is gone."""
-        self.leaving.discard(connection)
+        self.leaving.pop(connection, None)
         self._left.set()
 
-    async def _gone(self, seconds: float) -> None:
+    async def gone(self, remotes: Container[str] | None = None) -> None:
+        """Wait until the streams (to these domains) that are being closed have told what has not arrived."""
         try:
-            async with asyncio.timeout(seconds):
-                while self.leaving:
-                    self._left.clear()
-                    await self._left.wait()
+            async with asyncio.timeout(self.current.timing.linger):
+                await self._all_left(remotes)
         except TimeoutError:
-            for connection in list(self.leaving):
+            for connection in self._still_there(remotes):
                 connection.abort()
+            await self._all_left(remotes)
+
+    async def _all_left(self, remotes: Container[str] | None) -> None:
+        while self._still_there(remotes):
+            self._left.clear()
+            await self._left.wait()
+
+    def _still_there(self, remotes: Container[str] | None) -> list[Connection]:
+        return [connection for connection, remote in self.leaving.items() if remotes is None or remote in remotes]
