@@ -14,6 +14,7 @@ import re
 from typing import Any, Callable, Mapping, NamedTuple, Sequence
 
 from ._certificate_facts import CURVES, DEFAULT_KEY_SIZE, SUBJECT, Generation, Request, domain_names
+from ._module import labelled
 from ._records import names
 from ._records.errors import Problem, RecordError
 
@@ -105,7 +106,7 @@ def wanted(options: Mapping[str, Any]) -> list[Wanted]:
     problems: list[Problem] = []
     found: list[Wanted] = []
     for index, raw in enumerate([options] if single else options["certificates"]):
-        check = _Checker("" if single else f"certificates[{index}]")
+        check = _Checker("" if single else labelled(f"certificates[{index}]", raw["id"]))
         found.append(_entry(check, raw))
         problems.extend(check.problems)
     problems.extend(_repeats(found))

@@ -43,7 +43,7 @@ HINTS = {
 TSIG_HINTS = {
     "PeerBadKey": (
         "BADKEY",
-        "the server does not know the key by this name and algorithm, or not for this zone; check `key_name`",
+        "the server knows no such key, or not for this zone; check `key_name` and `key_algorithm`",
     ),
     "PeerBadSignature": ("BADSIG", "the secret is not the one that the server has for this key"),
     "PeerBadTime": ("BADTIME", "the clocks of this host and of the server differ by more than five minutes"),

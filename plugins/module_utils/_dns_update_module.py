@@ -66,7 +66,7 @@ def run(module: Any) -> None:
     try:
         wanted, key, zone = _wanted(options)
     except RecordError as exc:
-        module.fail_json(msg=str(exc), problems=[problem.as_dict() for problem in exc.problems])
+        module.fail_with(exc.problems)
     client = Client(options["server"], options["server_port"], key, options["timeout"])
     done: list[Change] = []
     try:

@@ -52,10 +52,10 @@ def optional(spec: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]
 class RecordModule(AnsibleModule):
     """A module that tells every option which does not fit at once, in a list with the index of the entry."""
 
-    def __init__(self, argument_spec: dict[str, dict[str, Any]]) -> None:
+    def __init__(self, argument_spec: dict[str, dict[str, Any]], **rules: Any) -> None:
         self._accepted = False
         self._given: dict[str, Any] = {}
-        super().__init__(argument_spec=argument_spec, supports_check_mode=True)
+        super().__init__(argument_spec=argument_spec, supports_check_mode=True, **rules)
         self._accepted = True
 
     def _load_params(self) -> None:
@@ -111,7 +111,8 @@ def _misfit_entry(where: str, spec: Mapping[str, Any], entry: Any) -> Iterable[P
     if options is None:
         yield Problem(where, "", _NO_OPTIONS, "give its options and their values")
     else:
-        yield from _misfits(spec, options, labelled(where, options.get("domain") or options.get("name")))
+        name = next((options[key] for key in ("domain", "name", "id") if options.get(key)), None)
+        yield from _misfits(spec, options, labelled(where, name))
 
 
 _NO_OPTIONS = "this is not a mapping of options to values"

@@ -422,15 +422,14 @@ problems:
       sample: have the current request signed; it names the domain
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ..module_utils._certificate_module import can_do_without, run
 from ..module_utils._certificate_options import OPTIONS, RULES
+from ..module_utils._module import RecordModule
 from ..module_utils._respawn import find
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=OPTIONS, supports_check_mode=True, **RULES)
+    module = RecordModule(OPTIONS, **RULES)
     config_dir = module.params["config_dir"]
     missing = find(module, "cryptography.x509", "cryptography", config_dir)
     if missing and not can_do_without(module.check_mode, config_dir):

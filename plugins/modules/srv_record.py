@@ -320,14 +320,13 @@ problems:
       sample: give a host name, and its addresses as `addresses`
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ..module_utils._dns_update_module import OPTIONS, RULES, run
+from ..module_utils._module import RecordModule
 from ..module_utils._respawn import require
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=OPTIONS, supports_check_mode=True, **RULES)
+    module = RecordModule(OPTIONS, **RULES)
     require(module, "dns", "dnspython")
     run(module)
 

@@ -660,7 +660,8 @@ def test_bad_entry(run: Run, config_dir: Path, entry: dict[str, Any], key: str, 
     result = run(certificates=[{"id": "good", "state": "imported", **QUICK}, {**QUICK, "key_type": "rsa", **entry}])
     assert result["failed"] is True
     (problem,) = result["problems"]
-    assert (problem["where"], problem["key"]) == ("certificates[1]", key)
+    place = f"certificates[1] ({entry['id']})" if "id" in entry else "certificates[1]"
+    assert (problem["where"], problem["key"]) == (place, key)
     assert words in f"{problem['message']}; {problem['remedy']}"
     assert not config_dir.exists()
 
@@ -675,11 +676,21 @@ def test_all_bad_entries_at_once(run: Run) -> None:
     )
     found = [(problem["where"], problem["key"]) for problem in result["problems"]]
     assert found == [
-        ("certificates[0]", "country"),
-        ("certificates[0]", "xmpp_domains"),
-        ("certificates[1]", "usage"),
-        ("certificates[2]", "id"),
+        ("certificates[0] (a)", "country"),
+        ("certificates[0] (a)", "xmpp_domains"),
+        ("certificates[1] (b)", "usage"),
+        ("certificates[2] (b)", "id"),
     ]
+
+
+def test_all_misfits_at_once(run: Run, config_dir: Path) -> None:
+    result = run(certificates=[{"id": "a", "key_size": "long"}, {"state": "there", "sip_domain": []}])
+    assert [(problem["where"], problem["key"]) for problem in result["problems"]] == [
+        ("certificates[0] (a)", "key_size"),
+        ("certificates[1]", "state"),
+        ("certificates[1]", "sip_domain"),
+    ]
+    assert not config_dir.exists()
 
 
 def test_single_and_list_exclude_each_other(run: Run) -> None:

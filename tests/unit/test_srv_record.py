@@ -315,7 +315,8 @@ def test_bad_entry(run: Run, server: DnsServer, entry: dict[str, Any], key: str,
     result = run(check=check, records=[good, {"domain": "a.example", **entry}])
     assert result["failed"] is True
     (problem,) = result["problems"]
-    assert (problem["where"], problem["key"]) == ("records[1]", key)
+    domain = entry.get("domain", "a.example")
+    assert (problem["where"], problem["key"]) == (f"records[1] ({domain})", key)
     assert words in f"{problem['message']}; {problem['remedy']}"
     assert problem["remedy"]
     assert server.updates() == []
@@ -332,10 +333,20 @@ def test_all_bad_entries_at_once(run: Run, server: DnsServer) -> None:
         ]
     )
     assert [(problem["where"], problem["key"]) for problem in result["problems"]] == [
-        ("records[0]", "target"),
-        ("records[4]", "domain"),
-        ("records[3]", "domain"),
-        ("records[2]", "ttl"),
+        ("records[0] (a.example)", "target"),
+        ("records[4] (c d)", "domain"),
+        ("records[3] (B.example)", "domain"),
+        ("records[2] (b.example)", "ttl"),
+    ]
+    assert server.queries() == []
+
+
+def test_all_misfits_at_once(run: Run, server: DnsServer) -> None:
+    result = run(records=[{"domain": "a.example", "port": "x", "tll": 60}, {"target": "edge.a.example"}])
+    assert [(problem["where"], problem["key"]) for problem in result["problems"]] == [
+        ("records[0] (a.example)", "port"),
+        ("records[0] (a.example)", "tll"),
+        ("records[1]", "domain"),
     ]
     assert server.queries() == []
 
