@@ -218,7 +218,7 @@ def test_what_a_partner_that_goes_has_not_read_is_given_back():
     async def test() -> None:
         async with world(timing=quick(linger=2.5)) as here:
             await talk(here, here.partner, BOB)
-            here.partner.accepted[-1]._reader._transport.pause_reading()
+            here.partner.accepted[0]._reader._transport.pause_reading()
             await here.inside.send_message(DESK, BOB, "x", id_="unread")
             await eventually(lambda: here.service.audit.counters["out"] == 2)
             here.records.partners = []

@@ -25,7 +25,8 @@ from .settings import Settings
 class Inbound(Machine):
     """One inbound stream.
 
-    ``make_id`` gives stream ids (unique, not to be guessed, no white space); ``policy`` may be replaced while it runs.
+    ``make_id`` gives stream ids (unique, not to be guessed, no white space); ``policy`` and ``secret`` may be replaced
+    while it runs.
     Times are those of one monotonic clock.
     """
 
@@ -46,7 +47,7 @@ class Inbound(Machine):
         """The partner's domain in the stream header; proven only by what is in ``pairs``."""
         self.local: str | None = None
         """Our domain in the stream header."""
-        self._secret = secret
+        self.secret = secret
         self._version = 1
         self._pairs: dict[Pair, str] = {}
         self._by_domains: dict[tuple[str, str], Pair] = {}
@@ -215,7 +216,7 @@ class Inbound(Machine):
         except Refusal as refusal:
             self._refuse_pair(refusal, answer, actions)
             return
-        true = dialback.is_key(element.text, self._secret, sender, target, stream_id)
+        true = dialback.is_key(element.text, self.secret, sender, target, stream_id)
         answer.attrs["type"] = "valid" if true else "invalid"
         actions.append(Send(write_element(answer)))
         if true:
