@@ -23,7 +23,7 @@ def release(installed: Installed, *flags: str, **options: Any) -> tuple[bool, di
     """Run the task against this machine; whether it went well, and its result."""
     task = ["-m", "xmpp.federation.edge_release", "-a", json.dumps(options)]
     done = installed.run("ansible", "localhost", *task, *flags)
-    head, _, body = done.stdout.partition("=> ")
+    head, dummy, body = done.stdout.partition("=> ")
     assert body, done.stdout + done.stderr
     result = json.loads(body[: body.rindex("}") + 1])
     return "FAILED" not in head, result
