@@ -23,8 +23,8 @@ def release(installed: Installed, *flags: str, **options: Any) -> tuple[bool, di
     """Run the task against this machine; whether it went well, and its result."""
     task = ["-m", "xmpp.federation.edge_release", "-a", json.dumps(options)]
     done = installed.run("ansible", "localhost", *task, *flags)
-    head, dummy, body = done.stdout.partition("=> ")
-    assert body, done.stdout + done.stderr
+    assert "=> " in done.stdout, done.stdout + done.stderr
+    head, body = done.stdout.split("=> ", 1)
     result = json.loads(body[: body.rindex("}") + 1])
     return "FAILED" not in head, result
 
