@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 
 from xmpp_edge.observe.audit import Audit, Rate
 
@@ -98,3 +99,32 @@ def test_nobody_reading_is_counted_and_harms_nothing():
     audit = Audit(Broken(), background=False)
     audit.event("e")
     assert audit.counters["audit_left_out"] == 1
+
+
+def test_pairs_of_long_addresses_are_not_remembered():
+    audit, _out, _unused = make()
+    audit.first_pass("in", ("b" * 1000 + "@gmail.example", "alice@inside.example"))
+    assert not audit.seen
+
+
+class Stuck(io.StringIO):
+    def __init__(self) -> None:
+        super().__init__()
+        self.goes_on = threading.Event()
+
+    def write(self, text: str) -> int:
+        self.goes_on.wait()
+        return super().write(text)
+
+
+def test_while_the_reader_hangs_only_so_much_is_kept_for_it():
+    out = Stuck()
+    audit = Audit(out)
+    for _unused in range(1000):
+        audit.body("in", "bob@gmail.example", "alice@inside.example", "x" * 60_000)
+    left_out = audit.counters["audit_left_out"]
+    out.goes_on.set()
+    audit.close()
+    assert left_out > 600
+    assert len(out.getvalue()) < 20 << 20
+    assert len(lines(out)) == 1000 - left_out

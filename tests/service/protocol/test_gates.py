@@ -127,3 +127,10 @@ def test_other_errors_are_left_alone(kind: str, payload: str) -> None:
     before = write_stanza(answer)
     make_alike(answer)
     assert write_stanza(answer) == before
+
+
+def test_only_an_iq_that_is_a_result_goes_unanswered() -> None:
+    alice, bob = JID.parse("alice@inside.example"), JID.parse("bob@partner.example")
+    for kind, answered in (("message", True), ("presence", True), ("iq", False)):
+        asked = Stanza(kind, {"type": "result", "id": "1"}, "", 0, bob, alice)
+        assert (error_reply(asked, "forbidden", "auth") is not None) is answered

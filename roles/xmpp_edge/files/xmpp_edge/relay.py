@@ -41,6 +41,8 @@ _TYPES = {
 }
 """Everything else may succeed later."""
 _MOST_VERDICTS = 20_000
+# So many pairs of made-up addresses of full length would fill a hundred megabytes.
+_WORTH_KEEPING = 512
 
 
 class Relay:
@@ -147,7 +149,8 @@ class Relay:
             self._out.clear()
             self._judged = snapshot
         verdict = decide(snapshot, direction, sender, receiver)
-        (self._in if direction == "in" else self._out)[names] = verdict
+        if len(names[0]) + len(names[1]) <= _WORTH_KEEPING:
+            (self._in if direction == "in" else self._out)[names] = verdict
         return verdict
 
     def _passed(self, stanza: Stanza, direction: str, names: tuple[str, str]) -> None:

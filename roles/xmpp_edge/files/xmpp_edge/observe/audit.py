@@ -22,6 +22,9 @@ from datetime import UTC, datetime
 from typing import TextIO
 
 _MOST_PAIRS = 50_000
+# Characters of both addresses. A longer pair is not remembered, and written each time, as far as the rate allows.
+_WORTH_KEEPING = 512
+_MOST_WAITING = 16 << 20
 _LONGEST_VALUE = 1_000
 _LONGEST_BODY = 65_536
 _KEYS = {"sender": "from", "receiver": "to"}
@@ -77,6 +80,8 @@ class Audit:
         self.seen: OrderedDict[tuple[str, str], None] = OrderedDict()
         """Pairs of sender and receiver of which a pass has been written."""
         self._lines: queue.Queue[str | None] = queue.Queue(maxsize=10_000)
+        # Characters given to the thread, and written by it: each counts alone, so neither needs a lock.
+        self._put = self._taken = 0
         self._thread: threading.Thread | None = None
         if background:
             self._thread = threading.Thread(target=self._write_all, name="audit", daemon=True)
@@ -101,7 +106,8 @@ class Audit:
 
     def first_pass(self, direction: str, names: tuple[str, str]) -> None:
         """The first stanza of a pair of addresses passed. Ask ``seen`` before: this is called once a pair."""
-        self.seen[names] = None
+        if len(names[0]) + len(names[1]) <= _WORTH_KEEPING:
+            self.seen[names] = None
         if len(self.seen) > _MOST_PAIRS:
             self.seen.popitem(last=False)
         self.partner("passed", direction=direction, sender=names[0], receiver=names[1])
@@ -147,14 +153,19 @@ class Audit:
         if self._thread is None:
             self._write(text)
             return
+        if self._put - self._taken > _MOST_WAITING:
+            self.counters["audit_left_out"] += 1
+            return
         try:
             self._lines.put_nowait(text)
+            self._put += len(text)
         except queue.Full:
             self.counters["audit_left_out"] += 1
 
     def _write_all(self) -> None:
         while (text := self._lines.get()) is not None:
             self._write(text)
+            self._taken += len(text)
 
     def _write(self, text: str) -> None:
         try:

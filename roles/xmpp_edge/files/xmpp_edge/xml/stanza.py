@@ -88,8 +88,11 @@ def _namespace(attributes: str) -> str:
 
 
 def error_reply(stanza: Stanza, condition: str, error_type: str, text: str | None = None) -> Stanza | None:
-    """The error to its sender; None for an error or a result, which are never answered. The payload is not echoed."""
-    if stanza.type in ("error", "result"):
+    """The error to its sender; None for an error or a result, which are never answered. The payload is not echoed.
+
+    Only an iq can be a result: a message that calls itself one is a message (RFC 6121, section 5.2.2).
+    """
+    if stanza.type == "error" or (stanza.type == "result" and stanza.kind == "iq"):
         return None
     attrs = {"type": "error"}
     if stanza.id is not None:
