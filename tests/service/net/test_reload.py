@@ -229,6 +229,20 @@ def test_what_a_partner_that_goes_has_not_read_is_given_back():
     run(test)
 
 
+def test_the_link_of_a_partner_that_goes_is_closed_in_order_and_raises_no_doubt():
+    async def test() -> None:
+        async with world() as here:
+            await talk(here, here.partner, BOB)
+            wire = here.inside.links[THEIRS]
+            here.records.partners = []
+            await here.reload()
+            await eventually(lambda: THEIRS not in here.inside.links)
+            assert wire.ended == "tag"
+            assert here.service.audit.counters["bounced_in"] == 0
+
+    run(test)
+
+
 def test_what_waits_is_given_back_when_the_senders_domain_goes():
     async def test() -> None:
         async with world() as here, Listener() as listener:

@@ -217,7 +217,8 @@ class Link:
             if up:
                 failures = 0
                 started = self._loop.time()
-                await self._gone
+                # Whoever stops this task waits for the same future, so the task must not take it along.
+                await asyncio.wait([self._gone])
                 # A server that lets us in and throws us out at once is not to be asked in a tight loop.
                 failures = 0 if self._loop.time() - started > timing.first_retry else 1
             else:
