@@ -178,6 +178,8 @@ def test_an_unreachable_inside_server_is_told_and_the_service_goes_on():
             link = here.service.relay.links.links[THEIRS]
             for _unused in range(3):
                 await link.settled()
+            # A thread writes the lines, in its own time.
+            await here.audit.wait("inside_link_failed")
             assert len(here.audit.events("inside_link_failed")) == 1
             await here.partner.send_message(BOB, ALICE, "x", id_="m")
             answer = await here.partner.mailbox(BOB).wait(lambda stanza: stanza.id == "m")
