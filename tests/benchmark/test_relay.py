@@ -205,6 +205,7 @@ async def through(kind: str, directory: Path) -> Result:
             stack.push_async_callback(server.stop)
             await server.start(config, "nobody.example", {})
             await wait_port(port, server)
+            await wait_port(components, server)
             reading = asyncio.create_task(sink.connect(components))
             stack.callback(reading.cancel)
         partner.routes[OURS] = ("127.0.0.1", port)
