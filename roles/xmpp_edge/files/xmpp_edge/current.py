@@ -25,7 +25,6 @@ class Timing:
     first_retry: float = 2.0
     longest_retry: float = 120.0
     longest_link_retry: float = 15.0
-    verify_idle: float = 30.0
     verify_retry: float = 5.0
     drain: float = 10.0
     first_links: float = 5.0
