@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "roles" / "xmpp_edg
 from xmpp_edge.gates import decide
 from xmpp_edge.stream.actions import Deliver, Pair
 from xmpp_edge.stream.inbound import Inbound
+from xmpp_edge.stream.security import Credentials
 from xmpp_edge.stream.settings import Settings
 from xmpp_edge.xml.parser import Parser
 from xmpp_edge.xml.stanza import Stanza
@@ -106,7 +107,7 @@ def parse_and_write() -> Callable[[], object]:
 
 def whole_way() -> Callable[[], object]:
     policy = _Open()
-    machine = Inbound(policy, "secret", lambda: "id", Settings(), 0)
+    machine = Inbound(policy, Credentials("secret"), lambda: "id", Settings(), 0)
     machine.receive(HEADER + RESULT, 0)
     machine.verified(Pair("inside.example", "partner.example"), "id", "valid", None, 0)
 

@@ -13,6 +13,7 @@ from xmpp_edge.stream.actions import Action, Authenticated, Closed, Deliver, Pai
 from xmpp_edge.stream.inbound import Inbound
 from xmpp_edge.stream.machine import Machine
 from xmpp_edge.stream.outbound import Outbound
+from xmpp_edge.stream.security import Credentials
 from xmpp_edge.stream.settings import Settings
 
 OURS = "inside.example"
@@ -22,6 +23,7 @@ ALSO_THEIRS = "labs.partner.example"
 STRICT = "strict.example"
 STRANGER = "stranger.example"
 SECRET = "s3cr3tf0rd14lb4ck"
+CREDENTIALS = Credentials(SECRET)
 STREAM_ID = "D60000229F"
 PAIR = Pair(local=OURS, remote=THEIRS)
 
@@ -87,13 +89,13 @@ class Policy:
 
 
 def inbound(policy: Policy | None = None, settings: Settings | None = None, now: float = 0) -> Inbound:
-    return Inbound(policy or Policy(), SECRET, lambda: STREAM_ID, settings or Settings(), now, "192.0.2.1")
+    return Inbound(policy or Policy(), CREDENTIALS, lambda: STREAM_ID, settings or Settings(), now, "192.0.2.1")
 
 
 def outbound(
     purpose: str = "stanzas", partner: Partner | None = None, settings: Settings | None = None, now: float = 0
 ) -> Outbound:
-    return Outbound(PAIR, purpose, partner or Partner(THEIRS), SECRET, settings or Settings(), now)
+    return Outbound(PAIR, purpose, partner or Partner(THEIRS), CREDENTIALS, settings or Settings(), now)
 
 
 def proven_inbound(policy: Policy | None = None, settings: Settings | None = None) -> Inbound:

@@ -19,6 +19,7 @@ from xmpp_edge.stream.actions import Action, Authenticated, Closed, Deliver, Fai
 from xmpp_edge.stream.inbound import Inbound
 from xmpp_edge.stream.machine import Machine
 from xmpp_edge.stream.outbound import Outbound
+from xmpp_edge.stream.security import Credentials
 from xmpp_edge.stream.settings import Settings
 from xmpp_edge.xml.stanza import Stanza, error_reply
 
@@ -223,7 +224,10 @@ def test_014_and_015_dripping_and_silence() -> None:
 
 
 def test_019_stream_ids_come_from_the_driver_and_are_not_used_twice() -> None:
-    made = [Inbound(Policy(), "s", lambda: secrets.token_hex(16), Settings(), 0).stream_id for _unused in range(1000)]
+    made = [
+        Inbound(Policy(), Credentials("s"), lambda: secrets.token_hex(16), Settings(), 0).stream_id
+        for _unused in range(1000)
+    ]
     assert len(set(made)) == 1000
 
 

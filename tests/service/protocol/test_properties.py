@@ -18,6 +18,7 @@ from xmpp_edge.stream.errors import StreamError
 from xmpp_edge.stream.inbound import Inbound
 from xmpp_edge.stream.machine import Machine
 from xmpp_edge.stream.outbound import Outbound
+from xmpp_edge.stream.security import Credentials
 from xmpp_edge.stream.settings import Settings
 from xmpp_edge.xml import namespaces
 from xmpp_edge.xml.element import Element
@@ -241,10 +242,10 @@ class Net:
         theirs = Policy(domains=frozenset((THEIRS,)), partners=(Partner(OURS),))
         own = Settings()
         self.luck = luck
-        self.originating = Outbound(Pair(THEIRS, OURS), "stanzas", Partner(OURS), SECRET, own, 0)
-        self.receiving = Inbound(ours, "ours", lambda: "id1", own, 0)
-        self.asking = Outbound(PAIR, "verify", Partner(THEIRS), "ours", own, 0)
-        self.authority = Inbound(theirs, secret_of_authority, lambda: "id2", own, 0)
+        self.originating = Outbound(Pair(THEIRS, OURS), "stanzas", Partner(OURS), Credentials(SECRET), own, 0)
+        self.receiving = Inbound(ours, Credentials("ours"), lambda: "id1", own, 0)
+        self.asking = Outbound(PAIR, "verify", Partner(THEIRS), Credentials("ours"), own, 0)
+        self.authority = Inbound(theirs, Credentials(secret_of_authority), lambda: "id2", own, 0)
         self.wires: dict[Machine, tuple[Machine, bytearray]] = {
             self.originating: (self.receiving, bytearray()),
             self.receiving: (self.originating, bytearray()),

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from .config import Snapshot
 from .observe.audit import Audit
+from .stream.security import Credentials
 from .stream.settings import Settings
 
 
@@ -82,3 +83,7 @@ class Current:
     jitter: Callable[[float], float] = field(default=lambda seconds: seconds * random.uniform(0.5, 1.0))  # noqa: S311
     draining: bool = False
     turn: Turn = field(default_factory=Turn)
+
+    def credentials(self, local: str | None = None) -> Credentials:
+        """What proves a domain of ours on a new stream."""
+        return Credentials(self.snapshot.dialback_secret)

@@ -67,7 +67,7 @@ class Incomings:
                 continue
             machine.policy = snapshot
             # Partners ask here about keys of streams that we open from now on.
-            machine.secret = snapshot.dialback_secret
+            machine.credentials = self.current.credentials()
             remotes = {pair.remote for pair in machine.pairs} | ({machine.remote} if machine.remote else set())
             locals_ = {pair.local for pair in machine.pairs}
             if change.federation_off:
@@ -127,7 +127,7 @@ class Incoming:
         current = self.current
         self.machine = Inbound(
             policy=current.snapshot,
-            secret=current.snapshot.dialback_secret,
+            credentials=current.credentials(),
             make_id=_new_id,
             settings=current.settings,
             now=connection.loop.time(),

@@ -168,7 +168,7 @@ class Route:
             pair=self.pair,
             purpose="stanzas",
             partner=self._partner,
-            secret=self.current.snapshot.dialback_secret,
+            credentials=self.current.credentials(self.pair.local),
             settings=self.current.settings,
             now=connection.loop.time(),
         )

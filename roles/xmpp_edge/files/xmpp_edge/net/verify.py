@@ -128,7 +128,7 @@ class Verifier:
             pair=self.pair,
             purpose="verify",
             partner=self.partner,
-            secret=self.current.snapshot.dialback_secret,
+            credentials=self.current.credentials(self.pair.local),
             settings=self.current.settings,
             now=connection.loop.time(),
         )

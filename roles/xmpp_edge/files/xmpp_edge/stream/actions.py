@@ -32,10 +32,18 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Authenticated:
-    """The pair is proven on this stream. Methods: ``tcp_dialback``."""
+    """The pair is proven on this stream. Methods: ``sasl_tls``, ``tls_dialback``, ``tcp_dialback``.
+
+    ``encrypted`` and ``trusted`` say what else is known of the stream; neither follows from the method alone.
+    """
 
     pair: Pair
     method: str
+    encrypted: bool = False
+    trusted: bool = False
+    """The peer's certificate proves the pair's remote domain."""
+    bidi: bool = False
+    """Stanzas may go both ways on this stream (XEP-0288)."""
 
 
 @dataclass(slots=True)
@@ -88,6 +96,40 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
+class StartTls:
+    """Put TLS under this connection: what was sent before goes out plain, and the next bytes to come are TLS.
+
+    The driver answers with ``secured`` or ``tls_failed``.
+    """
+
+    local: str | None
+    remote: str | None
+
+
+@dataclass(slots=True)
+class Unsent:
+    """A stanza handed to ``send`` was not written, because the peer takes none like it; its sender gets this error."""
+
+    stanza: Stanza
+    condition: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledge:
+    """Inbound: the peer asks what has arrived (XEP-0198). Call ``acknowledge(count)`` when so many are out of our hands."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Doubtful:
+    """The stream is over, and the peer, which acknowledges what it gets, has not acknowledged these; in the order sent."""
+
+    stanzas: tuple[Stanza, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
     """For the audit: something was turned away. ``reason`` is a stable word, ``text`` a sentence for people."""
 
@@ -114,4 +156,18 @@ class Closed:
     by: str
 
 
-Action: TypeAlias = Send | Authenticated | Deliver | Verify | Verified | Failed | Refused | Ready | Closed
+Action: TypeAlias = (
+    Send
+    | Authenticated
+    | Deliver
+    | Verify
+    | Verified
+    | Failed
+    | StartTls
+    | Unsent
+    | Acknowledge
+    | Doubtful
+    | Refused
+    | Ready
+    | Closed
+)

@@ -53,6 +53,9 @@ class Component(Machine):
     def _make_parser(self) -> Parser:
         return Parser(self._limits, self._content, forgiving=True)
 
+    def _names(self) -> tuple[str | None, str | None]:
+        return self.domain, None
+
     def _header(self) -> bytes:
         return stream_header(namespaces.COMPONENT, {"to": self.domain})
 

@@ -17,23 +17,25 @@ from ..xml.writer import stream_header, write_element
 from . import dialback, features, header
 from .actions import Action, Authenticated, Deliver, Pair, Refused, Send, Verify
 from .errors import StreamError
+from .features import Features
 from .machine import Machine, Refusal, State
 from .policy import PartnerView, StreamPolicy
+from .security import Credentials
 from .settings import Settings
 
 
 class Inbound(Machine):
     """One inbound stream.
 
-    ``make_id`` gives stream ids (unique, not to be guessed, no white space); ``policy`` and ``secret`` may be replaced
-    while it runs.
+    ``make_id`` gives stream ids (unique, not to be guessed, no white space); ``policy`` and ``credentials`` may be
+    replaced while it runs.
     Times are those of one monotonic clock.
     """
 
     def __init__(
         self,
         policy: StreamPolicy,
-        secret: str,
+        credentials: Credentials,
         make_id: Callable[[], str],
         settings: Settings,
         now: float,
@@ -47,7 +49,7 @@ class Inbound(Machine):
         """The partner's domain in the stream header; proven only by what is in ``pairs``."""
         self.local: str | None = None
         """Our domain in the stream header."""
-        self.secret = secret
+        self.credentials = credentials
         self._version = 1
         self._pairs: dict[Pair, str] = {}
         self._by_domains: dict[tuple[str, str], Pair] = {}
@@ -65,6 +67,9 @@ class Inbound(Machine):
 
     def _is_receiving(self) -> bool:
         return True
+
+    def _names(self) -> tuple[str | None, str | None]:
+        return self.local, self.remote
 
     def _header(self) -> bytes:
         attrs = {"from": self.local, "to": self.remote, "id": self.stream_id}
@@ -85,7 +90,7 @@ class Inbound(Machine):
         self._header_sent = True
         answer = self._header()
         if self._version:
-            answer += write_element(features.offer())
+            answer += write_element(features.write(Features(dialback=True, dialback_errors=True)))
         actions.append(Send(answer))
 
     def _admit(self, local: str | None, remote: str | None) -> None:
@@ -216,7 +221,7 @@ class Inbound(Machine):
         except Refusal as refusal:
             self._refuse_pair(refusal, answer, actions)
             return
-        true = dialback.is_key(element.text, self.secret, sender, target, stream_id)
+        true = dialback.is_key(element.text, self.credentials.secret, sender, target, stream_id)
         answer.attrs["type"] = "valid" if true else "invalid"
         actions.append(Send(write_element(answer)))
         if true:

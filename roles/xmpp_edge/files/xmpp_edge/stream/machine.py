@@ -21,6 +21,7 @@ from ..xml.stanza import Stanza
 from ..xml.writer import CLOSE, write_element
 from .actions import Action, Closed, Refused, Send
 from .errors import StreamError
+from .security import Tls
 from .settings import Settings
 
 
@@ -58,6 +59,8 @@ class Machine(ABC):
         self._limits = limits
         # Made with the first bytes: most of what a silent stranger would cost is the parser.
         self._parser: Parser | None = None
+        self.tls: Tls | None = None
+        """How the stream is encrypted, None while it is not."""
         self._state = State.WAITING
         self._header_sent = False
         self._began = now
@@ -107,7 +110,8 @@ class Machine(ABC):
                     self._stanza(event, now, actions)
                 else:
                     self._event(event, now, actions)
-                    if self.closed:
+                    if self._parser is not parser:
+                        # Closed, or begun anew: what came with it belongs to a stream that is over (RFC 6120, 5.4.3.3).
                         break
         except StreamError as error:
             self._fail(error, actions)
@@ -126,6 +130,24 @@ class Machine(ABC):
             self._tick(now, actions)
         except StreamError as error:
             self._fail(error, actions)
+        return actions
+
+    def secured(self, tls: Tls, now: float) -> list[Action]:
+        """The TLS handshake is done, as StartTls wanted or before the first byte: the stream begins anew on top of it."""
+        actions: list[Action] = []
+        if self._state in (State.WAITING, State.OPEN) and self.tls is None:
+            self.tls = tls
+            self._restart()
+            self._secured(now, actions)
+        return actions
+
+    def tls_failed(self, text: str, now: float) -> list[Action]:
+        """There will be no TLS on this connection, and so no stream."""
+        actions: list[Action] = []
+        if self._state is not State.CLOSED:
+            local, remote = self._names()
+            actions.append(Refused("tls_failed", local, remote, text))
+            self._end("tls_failed", text, "us", actions)
         return actions
 
     def close(self, condition: str | None, text: str, now: float) -> list[Action]:
@@ -174,6 +196,13 @@ class Machine(ABC):
     @abstractmethod
     def _tick(self, now: float, actions: list[Action]) -> None: ...
 
+    @abstractmethod
+    def _names(self) -> tuple[str | None, str | None]:
+        """Our domain and theirs, as far as they are known; for the audit."""
+
+    def _secured(self, now: float, actions: list[Action]) -> None:
+        """TLS stands, and nothing of the stream before it holds any more."""
+
     def _is_receiving(self) -> bool:
         """We answer the peer's header, and so have to send ours before any error."""
         return False
@@ -186,6 +215,14 @@ class Machine(ABC):
         return Parser(self._limits, self._content)
 
     # The parts they share
+
+    def _restart(self) -> None:
+        """Forget the stream, not the connection: new headers come, both ways."""
+        if self._parser is not None:
+            self._parser.close()
+            self._parser = None
+        self._state = State.WAITING
+        self._header_sent = False
 
     def _trust(self, limits: Limits) -> None:
         """The peer has proven itself: from now on it may send more at once."""

@@ -8,7 +8,7 @@ We are the originating server of XEP-0220 on it, or the receiving server that as
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from ..xml import namespaces
 from ..xml.element import Element
@@ -21,6 +21,7 @@ from .errors import StreamError
 from .inbound import refuse_without_tls
 from .machine import Machine, Refusal, State
 from .policy import PartnerView
+from .security import Credentials
 from .settings import Settings
 
 # What the senders of waiting stanzas are told when the partner's server ends the stream with one of these.
@@ -47,18 +48,27 @@ class Outbound(Machine):
     """One outbound stream, for ``stanzas`` (its pair is proven by dialback) or to ``verify`` keys.
 
     Make it when the connection attempt begins, then call ``connected``. Purpose ``stanzas`` gives exactly one of
-    Authenticated and Failed; every ``verify`` gives exactly one Verified, before Closed at the latest.
+    Authenticated and Failed; every ``verify`` gives exactly one Verified, before Closed at the latest. ``avoid`` names
+    what an earlier attempt has failed with: ``tls``, ``sasl_tls``.
     """
 
     def __init__(
-        self, pair: Pair, purpose: str, partner: PartnerView, secret: str, settings: Settings, now: float
+        self,
+        pair: Pair,
+        purpose: str,
+        partner: PartnerView,
+        credentials: Credentials,
+        settings: Settings,
+        now: float,
+        avoid: Container[str] = (),
     ) -> None:
         super().__init__(settings, settings.before, namespaces.SERVER, now)
         self.pair = pair
         self.purpose = purpose
         self.stream_id = ""
         self._partner = partner
-        self._secret = secret
+        self._credentials = credentials
+        self._avoid = avoid
         self._version = 1
         self._dialback_declared = False
         self._ready = False
@@ -128,6 +138,9 @@ class Outbound(Machine):
 
     # The header and the features
 
+    def _names(self) -> tuple[str | None, str | None]:
+        return self.pair.local, self.pair.remote
+
     def _header(self) -> bytes:
         attrs: dict[str, str | None] = {"from": self.pair.local, "to": self.pair.remote, "version": "1.0"}
         return stream_header(namespaces.SERVER, attrs)
@@ -152,7 +165,7 @@ class Outbound(Machine):
                 self._write(b"".join(self._unasked), now, actions)
                 self._unasked.clear()
             return
-        key = dialback.key(self._secret, self.pair.remote, self.pair.local, self.stream_id)
+        key = dialback.key(self._credentials.secret, self.pair.remote, self.pair.local, self.stream_id)
         self._write(write_element(dialback.result(self.pair.local, self.pair.remote, key)), now, actions)
 
     def _element(self, element: Element, now: float, actions: list[Action]) -> None:
