@@ -117,14 +117,14 @@ class Unsent:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledge:
-    """Inbound: the peer asks what has arrived (XEP-0198). Call ``acknowledge(count)`` when so many are out of our hands."""
+    """Inbound: the peer asks what has arrived (XEP-0198); ``acknowledge(count)`` is to come when that is out of our hands."""
 
     count: int
 
 
 @dataclass(frozen=True, slots=True)
 class Doubtful:
-    """The stream is over, and the peer, which acknowledges what it gets, has not acknowledged these; in the order sent."""
+    """The stream is over, and these were never acknowledged by a peer that does acknowledge; in the order sent."""
 
     stanzas: tuple[Stanza, ...]
 

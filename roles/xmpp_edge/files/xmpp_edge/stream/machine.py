@@ -133,7 +133,7 @@ class Machine(ABC):
         return actions
 
     def secured(self, tls: Tls, now: float) -> list[Action]:
-        """The TLS handshake is done, as StartTls wanted or before the first byte: the stream begins anew on top of it."""
+        """The TLS handshake is done, after StartTls or before the first byte: the stream begins anew on top of it."""
         actions: list[Action] = []
         if self._state in (State.WAITING, State.OPEN) and self.tls is None:
             self.tls = tls
@@ -200,7 +200,7 @@ class Machine(ABC):
     def _names(self) -> tuple[str | None, str | None]:
         """Our domain and theirs, as far as they are known; for the audit."""
 
-    def _secured(self, now: float, actions: list[Action]) -> None:
+    def _secured(self, now: float, actions: list[Action]) -> None:  # noqa: B027 - not every stream has TLS
         """TLS stands, and nothing of the stream before it holds any more."""
 
     def _is_receiving(self) -> bool:
