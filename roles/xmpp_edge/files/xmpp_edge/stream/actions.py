@@ -117,7 +117,7 @@ class Unsent:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledge:
-    """Inbound: the peer asks what has arrived (XEP-0198); ``acknowledge(count)`` is to come when that is out of our hands."""
+    """Inbound: the peer asks what has arrived (XEP-0198); ``acknowledge(count)`` is to follow when that is handed on."""
 
     count: int
 
