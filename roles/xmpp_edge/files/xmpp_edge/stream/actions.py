@@ -117,7 +117,7 @@ class Unsent:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledge:
-    """Inbound: the peer asks what has arrived (XEP-0198); ``acknowledge(count)`` is to follow when that is handed on."""
+    """Inbound: the peer asks what has arrived (XEP-0198); ``acknowledge(count)`` follows when that is handed on."""
 
     count: int
 
