@@ -14,13 +14,16 @@ import re
 from typing import Self
 
 from .lookup import Address
+from .tls import DEFAULT, Identity, Options, SecureStream
 
 
 class RawPeer:
     """One TCP connection. ``received`` holds all that came, read or not yet waited for."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader, self._writer = reader, writer
+        self._reader: asyncio.StreamReader | SecureStream = reader
+        self._writer: asyncio.StreamWriter | SecureStream = writer
+        self.tls: SecureStream | None = None
         self.received = b""
         self.eof = False
         self._seen = 0  # how much of `received` earlier `until` calls used up
@@ -28,6 +31,16 @@ class RawPeer:
     @classmethod
     async def connect(cls, address: Address) -> RawPeer:
         return cls(*await asyncio.open_connection(*address))
+
+    async def start_tls(
+        self, identity: Identity | None = None, options: Options = DEFAULT, *, server: bool = False
+    ) -> SecureStream:
+        """From here on what is sent and received goes through TLS; TlsError when the other side will not have it."""
+        assert isinstance(self._reader, asyncio.StreamReader)
+        assert isinstance(self._writer, asyncio.StreamWriter)
+        shake = SecureStream.server if server else SecureStream.client
+        self.tls = self._reader = self._writer = await shake(self._reader, self._writer, identity, options)
+        return self.tls
 
     async def send(self, data: bytes, *, chunk: int = 0, pause: float = 0.0) -> None:
         """Write exactly these bytes; with ``chunk``, in pieces of that size and a turn of the loop between them."""
