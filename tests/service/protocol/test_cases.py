@@ -193,7 +193,7 @@ CASES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("case", CASES, ids=[f"{case.number:03}-{case.what.replace(' ', '-')}" for case in CASES])
+@pytest.mark.parametrize("case", CASES, ids=[f"case-{case.number:03}-{case.what.replace(' ', '-')}" for case in CASES])
 def test_case(case: Case) -> None:
     _machine, actions = both_ways(case.machine, case.text)
     ends = [action for action in actions if isinstance(action, Closed)]
