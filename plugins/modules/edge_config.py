@@ -52,6 +52,13 @@ options:
     description:
       - The port to listen on for partners, 5269 by default.
     type: int
+  direct_tls_port:
+    description:
+      - The port to listen on for partners that speak TLS from the first byte (XEP-0368), at the same addresses. Without
+        one, which is the default, and with V(0) there is no such listener. It cannot be O(listen_port).
+      - Partners find it by SRV records C(_xmpps-server._tcp). It is of use only with a certificate, see
+        M(xmpp.federation.edge_certificate).
+    type: int
   inside:
     description:
       - The link to the XMPP server of our users. Keys that are left out stay as they are.
@@ -119,6 +126,22 @@ options:
         empty list, which is the default, the system's are asked.
     type: list
     elements: str
+  ca_file:
+    description:
+      - The CA certificates that the certificate of a partner has to come from, in PEM, a file on the managed host that
+        the service can read. A partner may have a O(xmpp.federation.xmpp_partner#module:ca_file) of its own.
+      - Without one, which is the default, those that the host trusts are taken. An empty text clears it.
+    type: path
+  check_crls:
+    description:
+      - Whether certificate revocation lists are asked about the certificate of a partner. They are the files in
+        C(crls) below O(config_dir).
+      - With V(if_available), the default, a certificate whose CA has a list there must not stand in it, and one whose
+        CA has none, or only one that is out of date, passes.
+      - With V(always) there has to be a list in force of every CA on the way to the root, else the certificate is not
+        trusted. With V(never) no list is looked at.
+    type: str
+    choices: [never, if_available, always]
   log_message_bodies:
     description:
       - Whether the text of messages is written to the log. It is not by default.
@@ -182,7 +205,10 @@ edge:
   type: dict
   sample:
     allow_federated_users: true
+    ca_file: null
+    check_crls: if_available
     connection_limit: 1000
+    direct_tls_port: null
     domains: [inside.example, xn--bcher-kva.example]
     inside:
       ca_file: null

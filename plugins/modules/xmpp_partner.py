@@ -93,6 +93,22 @@ options:
     description:
       - The port on O(proxy_fqdn). Without one, and with V(0), that is 5269.
     type: int
+  ca_file:
+    description:
+      - The CA certificates that the partner's certificate has to come from, in PEM, a file on the managed host that the
+        service can read. It takes the place of the O(xmpp.federation.edge_config#module:ca_file) of the edge.
+      - An empty text clears it. It cannot be given with O(tls) V(not_supported).
+    type: path
+  pins:
+    description:
+      - The public keys that the partner may have, each as the SHA-256 hash of its SubjectPublicKeyInfo in 64
+        hexadecimal digits. A prefix V(sha256:), colons and capitals do not matter. The list replaces the one before, and
+        an empty one clears it.
+      - They count beside the check of the certificate, not in its place. Name the next key before the partner changes to
+        it.
+      - They cannot be given with O(tls) V(not_supported).
+    type: list
+    elements: str
   description:
     description:
       - A text for people.
@@ -148,6 +164,13 @@ options:
       proxy_port:
         description: See O(proxy_port).
         type: int
+      ca_file:
+        description: See O(ca_file).
+        type: path
+      pins:
+        description: See O(pins).
+        type: list
+        elements: str
       description:
         description: See O(description).
         type: str
@@ -170,6 +193,14 @@ EXAMPLES = r"""
   xmpp.federation.xmpp_partner:
     domain: partner.example
     partner_type: federated
+
+- name: A partner with a CA of its own, and with a key that is known
+  xmpp.federation.xmpp_partner:
+    domain: branch.example
+    partner_type: federated
+    ca_file: /etc/ssl/branch-ca.pem
+    pins:
+      - "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 
 - name: A public provider that speaks plain TCP and proves itself by dialback alone
   xmpp.federation.xmpp_partner:
@@ -242,6 +273,13 @@ partners:
     proxy_port:
       description: The port on that host, or nothing where it is 5269.
       type: int
+    ca_file:
+      description: The partner's own file of CA certificates, or nothing where that of the edge holds.
+      type: str
+    pins:
+      description: The public keys that it may have, in lower-case hexadecimal digits, sorted.
+      type: list
+      elements: str
     description:
       description: The text for people.
       type: str
@@ -253,12 +291,14 @@ partners:
   sample:
     - additional_domains: []
       auth_methods: [tcp_dialback]
+      ca_file: null
       connection_limit: null
       description: ""
       dialback: true
       domain: gmail.example
       keepalive: false
       partner_type: public_unverified
+      pins: []
       proxy_fqdn: null
       proxy_port: null
       sasl: not_supported

@@ -35,6 +35,8 @@ def test_the_partner_of_the_walkthrough(lawful: Call, config_dir: Path) -> None:
         "connection_limit": None,
         "proxy_fqdn": None,
         "proxy_port": None,
+        "ca_file": None,
+        "pins": [],
         "description": "",
     }
     assert done == {

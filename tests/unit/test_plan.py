@@ -195,6 +195,8 @@ def _other(value: Any) -> Any:
         "keepalive": False,
         "connection_limit": 7,
         "proxy_fqdn": "z.example",
+        "ca_file": "/etc/ssl/partner.pem",
+        "pins": ["ab" * 32],
         "description": "other",
         "name": "Other",
         "federation_access": True,
@@ -234,6 +236,8 @@ def test_every_edge_option_counts() -> None:
         "listen": ["192.0.2.1"],
         "resolvers": ["192.0.2.1"],
         "connection_limit": 999,
+        "ca_file": "/etc/ssl/partners.pem",
+        "check_crls": "always",
     }
     for name, field in edge.FIELDS.items():
         if field.kind == "dict":

@@ -12,6 +12,8 @@ from ansible_collections.xmpp.federation.plugins.module_utils._records.fields im
 
 R, O, N = "required", "optional", "not_supported"  # noqa: E741
 SASL, TLS, TCP = "sasl_tls", "tls_dialback", "tcp_dialback"
+PLAIN = {"tls": N, "sasl": N, "dialback": True}
+PIN = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 
 # All of TLS, SASL and dialback: the methods left, and "" (fine), a word of the warning, or the refused key.
 MATRIX: list[tuple[str, str, bool, tuple[str, ...], str]] = [
@@ -73,8 +75,28 @@ def test_a_partner_in_full() -> None:
         "connection_limit": None,
         "proxy_fqdn": None,
         "proxy_port": None,
+        "ca_file": None,
+        "pins": [],
         "description": "",
     }
+
+
+def test_a_pin_has_one_form() -> None:
+    colons = ":".join(PIN[index : index + 2] for index in range(0, 64, 2))
+    for spelling in (PIN, PIN.upper(), f"sha256:{PIN}", f"SHA256:{colons.upper()}", colons):
+        assert partner.normalise({"domain": "a.example", "pins": [spelling]})["pins"] == [PIN]
+
+
+@pytest.mark.parametrize(
+    ("tls", "sasl", "dialback", "word"),
+    [(R, R, False, ""), (R, O, True, "dialback"), (R, O, False, ""), (R, N, True, "without effect")],
+)
+def test_what_a_pin_is_worth_is_told(tls: str, sasl: str, dialback: bool, word: str) -> None:
+    raw = {"domain": "a.example", "tls": tls, "sasl": sasl, "dialback": dialback, "pins": [PIN], "ca_file": "/ca.pem"}
+    warnings = partner.warnings(partner.normalise(raw))
+    assert len(warnings) == bool(word)
+    assert word in " ".join(warnings)
+    assert all(text.startswith("ca_file and pins ") for text in warnings)
 
 
 def _keys(caught: pytest.ExceptionInfo[RecordError]) -> list[str]:
@@ -124,6 +146,16 @@ def test_everything_wrong_with_a_partner_is_told_at_once() -> None:
         ({"domain": "a.example", "description": "\ud800"}, "description"),
         ({"domain": "a.example", "connection_limit": True}, "connection_limit"),
         ({"domain": "a.example", "additional_domains": "b.example"}, "additional_domains"),
+        ({"domain": "a.example", "ca_file": "ca.pem"}, "ca_file"),
+        ({"domain": "a.example", "pins": PIN}, "pins"),
+        ({"domain": "a.example", "pins": [PIN, f"sha256:{PIN.upper()}"]}, "pins[1]"),
+        ({"domain": "a.example", "pins": [PIN[1:]]}, "pins[0]"),
+        ({"domain": "a.example", "pins": [f"sha1:{PIN}"]}, "pins[0]"),
+        ({"domain": "a.example", "pins": [f"{PIN}\n"]}, "pins[0]"),
+        ({"domain": "a.example", "pins": ["n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg="]}, "pins[0]"),
+        ({"domain": "a.example", "pins": [7]}, "pins[0]"),
+        ({"domain": "a.example", **PLAIN, "pins": [PIN]}, "pins"),
+        ({"domain": "a.example", **PLAIN, "ca_file": "/ca.pem"}, "ca_file"),
         ("a.example", ""),
     ],
 )
@@ -186,6 +218,12 @@ def test_edge_in_normal_form() -> None:
         ({"listen": ["::1", "0:0::1"]}, "listen[1]"),
         ({"listen_port": 0}, "listen_port"),
         ({"listen_port": "5269"}, "listen_port"),
+        ({"direct_tls_port": 5269}, "direct_tls_port"),
+        ({"direct_tls_port": 65536}, "direct_tls_port"),
+        ({"direct_tls_port": False}, "direct_tls_port"),
+        ({"ca_file": "ca.pem"}, "ca_file"),
+        ({"check_crls": "sometimes"}, "check_crls"),
+        ({"check_crls": None}, "check_crls"),
         ({"inside": {"tls": True}}, "inside.tls"),
         ({"inside": {"ca_file": "/ca.pem"}}, "inside.ca_file"),
         ({"inside": {"server": "ejabberd", "tls": True, "ca_file": "ca.pem"}}, "inside.ca_file"),

@@ -12,6 +12,8 @@ from typing import Any, Mapping
 
 from .fields import Field, Fields, Reader, normal_form
 
+CHECK_CRLS = ("never", "if_available", "always")
+
 _MANY = 1_000_000
 _DAY = 86_400
 
@@ -28,6 +30,7 @@ FIELDS: Fields = {
     "allow_federated_users": Field("bool", False),
     "listen": Field("list", ("0.0.0.0", "::"), elements="ip", ordered=True),  # noqa: S104 - a public service
     "listen_port": Field("int", 5269, minimum=1, maximum=65535),
+    "direct_tls_port": Field("int", None, minimum=1, maximum=65535, nullable=True),
     "inside": Field("dict", fields=INSIDE_FIELDS),
     "connection_limit": Field("int", 1000, minimum=1, maximum=_MANY),
     "partner_connection_limit": Field("int", 20, minimum=1, maximum=_MANY),
@@ -36,6 +39,8 @@ FIELDS: Fields = {
     "stream_establishment_timeout": Field("int", 60, minimum=1, maximum=_DAY),
     "stream_inactivity_timeout": Field("int", 600, minimum=1, maximum=_DAY),
     "resolvers": Field("list", (), elements="resolver", ordered=True),
+    "ca_file": Field("path", None, nullable=True),
+    "check_crls": Field("text", "if_available", choices=CHECK_CRLS),
     "log_message_bodies": Field("bool", False),
 }
 
@@ -49,6 +54,12 @@ def _rules(reader: Reader, record: Mapping[str, Any]) -> None:
     inside = record["inside"]
     if not record["listen"]:
         reader.report("listen", "there is no address to listen on", "name at least one, 0.0.0.0 or :: for all")
+    if record["direct_tls_port"] == record["listen_port"]:
+        reader.report(
+            "direct_tls_port",
+            f"port {record['listen_port']} is listen_port already, and one port cannot do both",
+            "choose another, 5270 for one, or clear it with 0",
+        )
     if record["partner_connection_limit"] > record["connection_limit"]:
         reader.report(
             "partner_connection_limit",

@@ -90,6 +90,14 @@ def _resolver(value: str) -> str:
     return f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"
 
 
+def _pin(value: str) -> str:
+    """64 digits, bare: openssl prints colons between them, other servers write the name of the hash in front."""
+    digits = re.sub(r"\Asha256:", "", value.lower()).replace(":", "")
+    if not re.match(r"[0-9a-f]{64}\Z", digits):
+        raise ValueError(f"{value!r} is not the SHA-256 hash of a public key")
+    return digits
+
+
 def _secret(value: str) -> str:
     # Never shown: the message must not carry the value.
     if _CONTROL.search(value) or "\n" in value or "\t" in value:
@@ -106,6 +114,7 @@ TEXT_KINDS: dict[str, Callable[[str], str]] = {
     "host": _host,
     "resolver": _resolver,
     "secret": _secret,
+    "pin": _pin,
     "domain": names.domain,
     "address": names.bare_address,
 }
@@ -246,6 +255,7 @@ _REMEDIES = {
     "path": "write a path that begins with /",
     "resolver": "write an address, address:port or [IPv6 address]:port",
     "secret": "give another",
+    "pin": "write its 64 hexadecimal digits; docs/operations.md has the command that prints them",
 }
 
 

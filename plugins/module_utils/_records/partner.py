@@ -27,6 +27,8 @@ FIELDS: Fields = {
     "connection_limit": Field("int", None, minimum=1, maximum=1_000_000, nullable=True),
     "proxy_fqdn": Field("host", None, nullable=True),
     "proxy_port": Field("int", None, minimum=1, maximum=65535, nullable=True),
+    "ca_file": Field("path", None, nullable=True),
+    "pins": Field("list", (), elements="pin"),
     "description": Field("text", ""),
 }
 
@@ -67,6 +69,14 @@ def _rules(reader: Reader, record: Mapping[str, Any]) -> None:
         )
     if record["proxy_port"] is not None and record["proxy_fqdn"] is None:
         reader.report("proxy_port", "it has no effect without proxy_fqdn", "set proxy_fqdn, or clear it with 0")
+    if record["tls"] == "not_supported":
+        for key, clear in (("ca_file", "an empty text"), ("pins", "an empty list")):
+            if record[key]:
+                reader.report(
+                    key,
+                    "it says which certificate to trust, but with tls not_supported the partner shows none",
+                    f"set tls to required or optional, or clear it with {clear}",
+                )
     if not auth_methods(record):
         reader.report(
             "dialback",
@@ -99,9 +109,22 @@ def warnings(record: Mapping[str, Any]) -> tuple[str, ...]:
         found.append(
             f"sasl {record['sasl']} needs TLS, but tls is optional: the negotiation can fail where TLS is left out"
         )
+    if record["ca_file"] or record["pins"]:
+        found.extend(_trust_warnings(record))
     if record["partner_type"] == "public_verified":
         found.append("partner_type public_verified lets strangers of a public provider write to our users unasked")
     return tuple(found)
+
+
+def _trust_warnings(record: Mapping[str, Any]) -> list[str]:
+    """A certificate is judged for SASL alone; who counts on a pin has to know what goes round it."""
+    named = " and ".join(key for key in ("ca_file", "pins") if record[key])
+    methods = auth_methods(record)
+    if "sasl_tls" not in methods:
+        return [f"{named} without effect, because sasl is not_supported and dialback asks for no certificate"]
+    if len(methods) > 1:
+        return [f"{named} can be gone round by dialback; only with sasl required and dialback off do they bind"]
+    return []
 
 
 def check_all(

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from xmpp_edge import config
 from xmpp_edge.records.errors import RecordError
@@ -81,7 +83,48 @@ def test_no_change_touches_nothing(records):
         inside=False,
         resolvers=False,
         dialback_secret=False,
+        trust=False,
     )
+
+
+@pytest.mark.parametrize(
+    ("raw", "touched"),
+    [
+        ({"ca_file": "/etc/ssl/partners.pem"}, "trust"),
+        ({"check_crls": "always"}, "trust"),
+        ({"direct_tls_port": 5270}, "listen"),
+    ],
+)
+def test_what_certificates_need_is_noticed(records, raw, touched):
+    change = compare(records, lambda records: records.edge.update(raw))
+    assert getattr(change, touched)
+    assert not change.remote_domains
+
+
+def test_another_pin_touches_its_partner(records):
+    records.partners[0].update(tls="required", sasl="required", dialback=False)
+    change = compare(records, lambda records: records.partners[0].update(pins=["sha256:" + "AB:" * 31 + "AB"]))
+    assert THEIRS in change.remote_domains
+    assert not change.trust
+    partner = config.load(records.directory).partner(THEIRS)
+    assert partner.pins == ("ab" * 32,)
+    assert partner.ca_file is None
+
+
+def test_records_of_an_older_release_load(records):
+    """Written by 0.1.0, before there were certificates: what is missing has its default."""
+    records.write()
+    for kind, gone in (("edge", ("direct_tls_port", "ca_file", "check_crls")), ("partners", ("ca_file", "pins"))):
+        path = records.directory / f"{kind}.json"
+        document = json.loads(path.read_text(encoding="utf-8"))
+        for entry in document[kind] if isinstance(document[kind], list) else [document[kind]]:
+            for key in gone:
+                entry.pop(key, None)
+        path.write_text(json.dumps(document), encoding="utf-8")
+    snapshot = config.load(records.directory)
+    assert (snapshot.direct_tls_port, snapshot.ca_file, snapshot.check_crls) == (None, None, "if_available")
+    assert snapshot.config_dir == records.directory
+    assert all((partner.ca_file, partner.pins) == (None, ()) for partner in snapshot.partners)
 
 
 def test_a_new_partner_touches_only_itself(records):

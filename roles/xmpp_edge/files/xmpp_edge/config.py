@@ -39,6 +39,10 @@ class Partner:
     proxy_fqdn: str | None
     proxy_port: int | None
     auth_methods: tuple[str, ...]
+    ca_file: str | None = None
+    """Who may have signed its certificate, in place of what counts for the edge as a whole."""
+    pins: tuple[str, ...] = ()
+    """Its public keys, as lower-case hex of the SHA-256 of the SPKI; with any of them no other key is trusted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,12 @@ class Snapshot:
     dialback_secret: str
     digest: str
     by_domain: Mapping[str, Partner]
+    config_dir: Path
+    """Where the records are; certificates and CRLs stand beside them."""
+    direct_tls_port: int | None = None
+    ca_file: str | None = None
+    """Who may have signed the certificate of a partner without one of its own; None for those the host trusts."""
+    check_crls: str = "if_available"
 
     def partner(self, domain: str) -> Partner | None:
         """The partner that a domain belongs to."""
@@ -124,9 +134,12 @@ class Difference:
     """Domains of ours that went."""
     federation_off: bool
     listen: bool
+    """Addresses or ports of either listener."""
     inside: bool
     resolvers: bool
     dialback_secret: bool
+    trust: bool
+    """What a certificate of a partner has to be, for all that have no ``ca_file`` of their own."""
 
 
 def load(directory: str | Path) -> Snapshot:
@@ -150,6 +163,10 @@ def load(directory: str | Path) -> Snapshot:
         dialback_secret=wanted.secrets.get("dialback_secret") or _OWN_SECRET,
         digest=wanted.digest(),
         by_domain={domain: partner for partner in partners for domain in partner.domains},
+        config_dir=Path(directory),
+        direct_tls_port=edge["direct_tls_port"],
+        ca_file=edge["ca_file"],
+        check_crls=edge["check_crls"],
     )
 
 
@@ -161,6 +178,8 @@ def _partner(record: dict[str, Any]) -> Partner:
         domain=domain,
         domains=(domain, *others),
         auth_methods=tuple(partner_record.auth_methods(record)),
+        ca_file=record["ca_file"],
+        pins=tuple(record["pins"]),
         **{name: record[name] for name in same},
     )
 
@@ -187,8 +206,13 @@ def difference(old: Snapshot, new: Snapshot) -> Difference:
         gone_partners=frozenset(old.by_domain.keys() - new.by_domain.keys()),
         gone_domains=old.domains - new.domains,
         federation_off=old.federation and not new.federation,
-        listen=(old.listen, old.listen_port) != (new.listen, new.listen_port),
+        listen=_listeners(old) != _listeners(new),
         inside=old.inside != new.inside,
         resolvers=old.resolvers != new.resolvers,
         dialback_secret=old.dialback_secret != new.dialback_secret,
+        trust=(old.ca_file, old.check_crls) != (new.ca_file, new.check_crls),
     )
+
+
+def _listeners(snapshot: Snapshot) -> tuple[object, ...]:
+    return snapshot.listen, snapshot.listen_port, snapshot.direct_tls_port
