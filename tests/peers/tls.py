@@ -34,7 +34,7 @@ class Identity(Protocol):
     def key(self) -> PrivateKeyTypes: ...
 
     @property
-    def chain(self) -> Sequence[x509.Certificate]: ...
+    def presented(self) -> Sequence[x509.Certificate]: ...
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ def context(identity: Identity | None, options: Options = DEFAULT, *, server: bo
         # What is obsolete has to be asked for; refusing it is the other side's part.
         made.set_cipher_list(options.ciphers or b"ALL:@SECLEVEL=0")
     if identity is not None:
-        made.use_certificate(identity.chain[0])
-        for certificate in identity.chain[1:]:
+        made.use_certificate(identity.presented[0])
+        for certificate in identity.presented[1:]:
             made.add_extra_chain_cert(certificate)
         made.use_privatekey(identity.key)
     if server:

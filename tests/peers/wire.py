@@ -16,6 +16,8 @@ import xml.etree.ElementTree as ET
 from collections import deque
 from xml.sax.saxutils import escape, quoteattr
 
+from .tls import DEFAULT, Identity, Options, SecureStream
+
 STREAMS = "http://etherx.jabber.org/streams"
 DIALBACK = "jabber:server:dialback"
 STREAM_ERRORS = "urn:ietf:params:xml:ns:xmpp-streams"
@@ -59,7 +61,9 @@ class Wire:
     """A stream with its two transcripts, ``sent`` and ``received``."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader, self._writer = reader, writer
+        self._reader: asyncio.StreamReader | SecureStream = reader
+        self._writer: asyncio.StreamWriter | SecureStream = writer
+        self.tls: SecureStream | None = None
         self.sent = bytearray()
         self.received = bytearray()
         self.ended: str | None = None  # "tag" after a closing tag, "eof" after a bare end of the connection
@@ -75,6 +79,17 @@ class Wire:
         self._parser = ET.XMLPullParser(("start-ns", "start", "end"))
         self._open: list[ET.Element] = []
         self.prefixes: dict[str, str] = {}
+
+    async def start_tls(
+        self, identity: Identity | None = None, options: Options = DEFAULT, *, server: bool = False
+    ) -> SecureStream:
+        """Put TLS under the stream, which begins anew on it; TlsError when the other side will not have it."""
+        assert isinstance(self._reader, asyncio.StreamReader)
+        assert isinstance(self._writer, asyncio.StreamWriter)
+        shake = SecureStream.server if server else SecureStream.client
+        self.tls = self._reader = self._writer = await shake(self._reader, self._writer, identity, options)
+        self.restart()
+        return self.tls
 
     @property
     def peer_address(self) -> tuple[str, int]:
