@@ -49,7 +49,7 @@ import dns.update
 import dns.zone
 
 # What may be asked of `behave`. `lie` says NOERROR to an update and forgets it; `truncate` sets TC on every UDP answer.
-BEHAVIOURS = ("normal", "refused", "servfail", "notauth", "timeout", "truncate", "lie")
+BEHAVIOURS = ("normal", "refused", "servfail", "notauth", "nxdomain", "timeout", "truncate", "lie")
 WHAT = ("all", "query", "update")
 APEX_KEPT = (dns.rdatatype.SOA, dns.rdatatype.NS)
 
@@ -254,6 +254,7 @@ class DnsServer:
         self.clock_offset = 0
         self._on_question = on_question
         self._behaviour = dict.fromkeys(("query", "update"), "normal")
+        self._special: dict[tuple[dns.name.Name, str], str] = {}
         self._before_update: list[Callable[[Zones], None]] = []
         self._log: list[Question] = []
         self._lock = threading.Lock()
@@ -273,6 +274,12 @@ class DnsServer:
             raise ValueError(f"behave({how!r}, {what!r}): one of {BEHAVIOURS} and one of {WHAT}")
         for kind in self._behaviour if what == "all" else (what,):
             self._behaviour[kind] = how
+
+    def behave_for(self, name: str, rdtype: str, how: str) -> None:
+        """From now on answer this one question in this way, whatever holds for others."""
+        if how not in BEHAVIOURS:
+            raise ValueError(f"behave_for({how!r}): one of {BEHAVIOURS}")
+        self._special[dns.name.from_text(name), rdtype] = how
 
     def before_update(self, act: Callable[[Zones], None]) -> None:
         """Run this just before an update is looked at, as another editor who was faster. Each update takes one."""
@@ -377,10 +384,12 @@ class DnsServer:
             raise dns.tsig.BadKey
         kind = "update" if query.opcode() == dns.opcode.UPDATE else "query"
         how = self._behaviour[kind]
+        if kind == "query" and section:
+            how = self._special.get((section[0].name, dns.rdatatype.to_text(section[0].rdtype)), how)
         if how == "timeout":
             return None
         try:
-            if how in ("refused", "servfail", "notauth"):
+            if how in ("refused", "servfail", "notauth", "nxdomain"):
                 raise RefusalError(dns.rcode.from_text(how))
             if isinstance(query, dns.update.UpdateMessage):
                 if self._before_update:

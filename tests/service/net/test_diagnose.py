@@ -90,7 +90,7 @@ def test_federation_off_is_the_first_thing_to_fix():
     [
         (["_xmpp-server._tcp 60 IN SRV 0 0 5269 ."], "srv", "no XMPP service"),
         (["_xmpp-server._tcp 60 IN SRV 0 0 1 xmpp", "xmpp 60 IN A 127.0.0.1"], "tcp", "127.0.0.1:1"),
-        (["_xmpp-server._tcp 60 IN SRV 0 0 5269 nowhere"], "tcp", "no usable A or AAAA"),
+        (["_xmpp-server._tcp 60 IN SRV 0 0 5269 nowhere"], "tcp", "no A or AAAA"),
     ],
 )
 def test_what_stands_in_the_way_is_named_and_what_follows_is_skipped_or_fails(theirs, failing, hint):

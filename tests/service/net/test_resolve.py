@@ -15,10 +15,16 @@ from xmpp_edge.net.resolve import LookupFailed, Resolver, Target, order, split_s
 from .harness import run
 
 _SERVICE = "_xmpp-server._tcp"
+_DIRECT = "_xmpps-server._tcp"
 
 
 def resolver(dns: DnsServer, **options: object) -> Resolver:
     return Resolver((f"127.0.0.1:{dns.address[1]}",), lifetime=2, **options)
+
+
+def asked(dns: DnsServer) -> int:
+    """How often STARTTLS services were asked for; direct ones are at the same time."""
+    return len([question for question in dns.queries() if question.name.startswith(_SERVICE)])
 
 
 async def failing(work) -> LookupFailed:
@@ -117,11 +123,136 @@ def test_aaaa_alone_is_enough():
     run(test)
 
 
-def test_addresses_that_are_none_are_left_out():
+def test_no_such_name_for_one_kind_of_address_leaves_the_other():
     async def test() -> None:
-        zone = ["@ 60 IN A 0.0.0.0", "@ 60 IN A 224.0.0.1"]
+        with DnsServer({"a.example": ["@ 60 IN AAAA 2001:db8::1"]}) as dns:
+            dns.behave_for("a.example", "A", "nxdomain")
+            assert await resolver(dns).addresses("a.example") == ["2001:db8::1"]
+
+    run(test)
+
+
+def test_families_take_turns_and_neither_crowds_out_the_other():
+    async def test() -> None:
+        zone = [*(f"@ 60 IN AAAA 2001:db8::{n}" for n in range(1, 21)), "@ 60 IN A 192.0.2.1", "@ 60 IN A 192.0.2.2"]
         with DnsServer({"a.example": zone}) as dns:
-            assert (await failing(resolver(dns).addresses("a.example"))).condition == "remote-server-not-found"
+            found = await resolver(dns).addresses("a.example")
+            assert [":" in address for address in found] == [True, False, True, False, True, True, True, True]
+
+    run(test)
+
+
+def test_direct_tls_and_starttls_are_one_list():
+    async def test() -> None:
+        zone = [
+            f"{_DIRECT} 60 IN SRV 10 0 5270 second",
+            f"{_SERVICE} 60 IN SRV 5 0 5269 first",
+            f"{_SERVICE} 60 IN SRV 20 0 5269 third",
+        ]
+        with DnsServer({"a.example": zone}) as dns:
+            assert await resolver(dns).targets("a.example") == [
+                Target("first.a.example", 5269, 5, 0),
+                Target("second.a.example", 5270, 10, 0, direct=True),
+                Target("third.a.example", 5269, 20, 0),
+            ]
+
+    run(test)
+
+
+def test_weights_count_over_both_kinds_together():
+    async def test() -> None:
+        zone = [f"{_DIRECT} 60 IN SRV 10 30 5270 direct", f"{_SERVICE} 60 IN SRV 10 70 5269 starttls"]
+        with DnsServer({"a.example": zone}) as dns:
+            firsts: Counter[bool] = Counter()
+            for drawn in range(1, 101):
+                draws = [drawn]
+                found = resolver(dns, pick=lambda low, _high, draws=draws: draws.pop() if draws else low)
+                firsts[(await found.targets("a.example"))[0].direct] += 1
+            assert firsts == {True: 30, False: 70}
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("zone", "expected"),
+    [
+        ([f"{_DIRECT} 60 IN SRV 0 0 5270 .", f"{_SERVICE} 60 IN SRV 0 0 5269 x"], [("x.a.example", False)]),
+        ([f"{_SERVICE} 60 IN SRV 0 0 5269 .", f"{_DIRECT} 60 IN SRV 0 0 5270 x"], [("x.a.example", True)]),
+        ([f"{_DIRECT} 60 IN SRV 0 0 5270 .", f"{_SERVICE} 60 IN SRV 0 0 5269 ."], "remote-server-not-found"),
+        ([f"{_DIRECT} 60 IN SRV 0 0 5270 ."], "remote-server-not-found"),
+        ([f"{_DIRECT} 60 IN SRV 0 0 5270 x"], [("x.a.example", True)]),
+        ([f"{_SERVICE} 60 IN SRV 0 0 5269 x", f"{_SERVICE} 60 IN SRV 1 0 5269 ."], [("x.a.example", False)]),
+    ],
+)
+def test_a_dot_shuts_one_door_and_addresses_replace_only_what_is_not_there(zone, expected):
+    async def test() -> None:
+        with DnsServer({"a.example": [*zone, "@ 60 IN A 192.0.2.1"]}) as dns:
+            if isinstance(expected, str):
+                assert (await failing(resolver(dns).targets("a.example"))).condition == expected
+            else:
+                targets = await resolver(dns).targets("a.example")
+                assert [(target.host, target.direct) for target in targets] == expected
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("name", "zone", "expected"),
+    [
+        (_DIRECT, [f"{_SERVICE} 60 IN SRV 0 0 5269 x"], "x.a.example"),
+        (_SERVICE, [f"{_DIRECT} 60 IN SRV 0 0 5270 x"], "x.a.example"),
+        (_DIRECT, [], "remote-server-timeout"),
+        (_SERVICE, [], "remote-server-timeout"),
+        (_SERVICE, [f"{_DIRECT} 60 IN SRV 0 0 5270 ."], "remote-server-timeout"),
+    ],
+)
+def test_where_one_of_the_two_is_not_answered_the_other_counts_but_no_address(name, zone, expected):
+    async def test() -> None:
+        with DnsServer({"a.example": [*zone, "@ 60 IN A 192.0.2.1"]}) as dns:
+            dns.behave_for(f"{name}.a.example", "SRV", "servfail")
+            found = resolver(dns)
+            if zone and expected != "remote-server-timeout":
+                assert [target.host for target in await found.targets("a.example")] == [expected]
+            else:
+                assert (await failing(found.targets("a.example"))).condition == expected
+
+    run(test)
+
+
+def test_a_target_that_is_an_alias_is_followed():
+    async def test() -> None:
+        zone = [f"{_SERVICE} 60 IN SRV 0 0 5269 alias", "alias 60 IN CNAME real", "real 60 IN A 192.0.2.3"]
+        with DnsServer({"a.example": zone}) as dns:
+            assert await resolver(dns).addresses("alias.a.example") == ["192.0.2.3"]
+
+    run(test)
+
+
+def test_aliases_in_a_circle_lead_nowhere_and_end():
+    async def test() -> None:
+        with DnsServer({"a.example": ["one 60 IN CNAME two", "two 60 IN CNAME one"]}) as dns:
+            assert (await failing(resolver(dns).addresses("one.a.example"))).condition.startswith("remote-server-")
+
+    run(test)
+
+
+def test_a_ttl_of_zero_is_asked_anew_each_time():
+    async def test() -> None:
+        with DnsServer({"a.example": [f"{_SERVICE} 0 IN SRV 0 0 5269 x"]}) as dns:
+            found = resolver(dns)
+            for _unused in range(2):
+                assert [target.host for target in await found.targets("a.example")] == ["x.a.example"]
+            assert len(dns.queries(f"{_SERVICE}.a.example")) == 2
+
+    run(test)
+
+
+def test_truncated_answers_are_asked_for_again_over_tcp():
+    async def test() -> None:
+        with DnsServer({"a.example": [f"{_SERVICE} 60 IN SRV 0 0 5269 x"]}) as dns:
+            dns.behave("truncate")
+            assert [target.host for target in await resolver(dns).targets("a.example")] == ["x.a.example"]
+            assert {question.transport for question in dns.queries()} == {"udp", "tcp"}
 
     run(test)
 
@@ -145,14 +276,14 @@ def test_answers_are_remembered_for_their_time_and_failures_for_a_short_one():
             for _unused in range(3):
                 await found.targets("a.example")
                 await failing(found.targets("b.example"))
-            assert len(dns.queries()) == 2
+            assert asked(dns) == 2
             now += 11
             await failing(found.targets("b.example"))
             await found.targets("a.example")
-            assert len(dns.queries()) == 3
+            assert asked(dns) == 3
             now += 60
             await found.targets("a.example")
-            assert len(dns.queries()) == 4
+            assert asked(dns) == 4
 
     run(test)
 

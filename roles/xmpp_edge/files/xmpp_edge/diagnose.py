@@ -17,7 +17,7 @@ from typing import Any
 
 from .config import Partner
 from .current import Current
-from .net.dial import Dialer, DialFailed, Endpoint
+from .net.dial import Candidate, Dialer, DialFailed, Endpoint
 from .net.incoming import Incomings
 from .net.listener import Listener
 from .net.resolve import LookupFailed, Target
@@ -129,14 +129,14 @@ class Diagnosis:
             raise Skip("Not tried, because nothing is known to connect to.")
         failures = []
         try:
-            async for endpoint in self.dialer.endpoints(partner, self.domain):
+            async for candidate in self.dialer.candidates(partner, self.domain):
                 try:
-                    protocol = await self.dialer.connect(endpoint, _Knock())
+                    protocol = await self.dialer.connect(candidate, _Knock())
                 except DialFailed as failure:
                     failures.append(failure.text)
                     continue
                 protocol.close()
-                return f"TCP to {endpoint} opens."
+                return f"TCP to {candidate.at(protocol.peer)} opens."
         except DialFailed as failure:
             failures.append(failure.text)
         raise Fault(" ".join(failures[:3]))
@@ -186,7 +186,7 @@ class Diagnosis:
     async def _knock(self, endpoint: Endpoint, domain: str) -> bool | None:
         """Whether our own listener is behind an address; None when nobody answers."""
         try:
-            protocol = await self.dialer.connect(endpoint, _Knock())
+            protocol = await self.dialer.connect(Candidate(endpoint.host, endpoint.port, (endpoint.address,)), _Knock())
         except DialFailed:
             return None
         try:
@@ -255,6 +255,7 @@ class _Knock(asyncio.Protocol):
     """A bare TCP connection that at most says good day."""
 
     def __init__(self) -> None:
+        self.peer = ""
         self._transport: asyncio.Transport | None = None
         self._answer: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
         self._data = b""
@@ -262,6 +263,7 @@ class _Knock(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        self.peer = str(transport.get_extra_info("peername")[0])
 
     def data_received(self, data: bytes) -> None:
         self._data += data[:4096]

@@ -60,6 +60,7 @@ class Service:
         self.relay = Relay(self.current, self.dialer)
         self.incomings = Incomings(self.current, self.verifiers, self.relay.from_partner, self.relay.routes.heard_from)
         self.listener = Listener(self.incomings.accept)
+        self.dialer.ports = lambda: {port for _unused, port in self.listener.addresses}
         self.control = Control(run_dir, self.command)
         self.stopped = asyncio.Event()
         self._changing = asyncio.Lock()

@@ -3,15 +3,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Where a partner domain is reached: SRV in the order of RFC 2782, addresses, and what a failure means.
 
-Addresses of the bare domain are tried only when there is no SRV record at all. A target of "." says that there is no
-service, and a name server that does not answer says nothing: the two lead to different errors for the waiting senders.
+Records for direct TLS and for STARTTLS are one list, as XEP-0368 wants it. Addresses of the bare domain are tried only
+when there is no SRV record at all. A target of "." says that there is no service, and a name server that does not
+answer says nothing: the two lead to different errors for the waiting senders.
 Answers come from outside, so their number is bounded and every value is checked before it is used.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import os
 import random
 import socket
@@ -27,9 +27,12 @@ import dns.nameserver
 import dns.rdatatype
 import dns.resolver
 
+from .addresses import interleaved, parsed
+
 NOT_FOUND = "remote-server-not-found"
 TIMEOUT = "remote-server-timeout"
 
+_DIRECT, _STARTTLS = "_xmpps-server._tcp", "_xmpp-server._tcp"
 _SYSTEM = "/etc/resolv.conf"
 _DEFAULT_PORT = 5269
 _MOST_TARGETS = 32
@@ -58,6 +61,8 @@ class Target:
     port: int
     priority: int = 0
     weight: int = 0
+    direct: bool = False
+    """TLS from the first byte."""
 
 
 def order(targets: Iterable[Target], pick: Callable[[int, int], int]) -> list[Target]:
@@ -118,12 +123,11 @@ class Resolver:
         return order((entry for entry in found if isinstance(entry, Target)), self._pick)[:_MOST_TARGETS]
 
     async def addresses(self, host: str) -> list[str]:
-        """Addresses of a host, IPv6 and IPv4 in the order of the answers."""
+        """Addresses of a host, IPv6 and IPv4 by turns."""
         name = _to_ascii(host)
-        try:
-            return [str(ipaddress.ip_address(name))]
-        except ValueError:
-            pass
+        literal = parsed(name)
+        if literal is not None:
+            return [str(literal)]
         found = await self._cached("A", name, self._look_up_addresses)
         return [entry for entry in found if isinstance(entry, str)]
 
@@ -158,19 +162,29 @@ class Resolver:
         return known[1]
 
     async def _look_up_services(self, name: str) -> tuple[list[Target], float]:
-        service = f"_xmpp-server._tcp.{name}"
-        answer = await self._ask(service, "SRV")
-        if answer is None:
-            return [Target(name, _DEFAULT_PORT)], _NEGATIVE_TTL
-        records = sorted(answer.rrset or (), key=lambda record: record.priority)[: 2 * _MOST_TARGETS]
-        targets = [
-            Target(record.target.to_text(omit_final_dot=True), record.port, record.priority, record.weight)
-            for record in records
-            if record.target != dns.name.root and record.port
-        ]
-        if not targets:
-            raise LookupFailed(NOT_FOUND, f"DNS says that {name} offers no XMPP service (target '.' at {service}).")
-        return targets, _ttl(answer)
+        answers = await asyncio.gather(
+            *(self._ask(f"{service}.{name}", "SRV") for service in (_DIRECT, _STARTTLS)), return_exceptions=True
+        )
+        found: list[Target] = []
+        ttl, failure, said_no = _LONGEST_TTL, None, False
+        for direct, answer in zip((True, False), answers, strict=True):
+            if isinstance(answer, LookupFailed):
+                failure, ttl = answer, _NEGATIVE_TTL
+            elif isinstance(answer, BaseException):
+                raise answer
+            elif answer is not None:
+                targets = _targets(answer, direct=direct)
+                found += targets
+                said_no |= not targets
+                ttl = min(ttl, _ttl(answer))
+        if found:
+            return found, ttl
+        if failure is not None:
+            # Nobody knows what the record would have said, so nothing else takes its place.
+            raise failure
+        if said_no:
+            raise LookupFailed(NOT_FOUND, f"DNS says that {name} offers no XMPP service (SRV with the target '.').")
+        return [Target(name, _DEFAULT_PORT)], _NEGATIVE_TTL
 
     async def _look_up_addresses(self, name: str) -> tuple[list[str], float]:
         if not self._servers:
@@ -187,12 +201,11 @@ class Resolver:
             elif answer is not None:
                 ttl = min(ttl, _ttl(answer))
                 found += [record.address for record in answer.rrset or ()]
-        usable = [address for address in found if _usable(address)][:_MOST_ADDRESSES]
-        if usable:
-            return usable, ttl
+        if found:
+            return interleaved(found)[:_MOST_ADDRESSES], ttl
         if failures:
             raise failures[0]
-        raise LookupFailed(NOT_FOUND, f"{name} has no usable A or AAAA record.")
+        raise LookupFailed(NOT_FOUND, f"{name} has no A or AAAA record.")
 
     async def _ask_system(self, name: str) -> tuple[list[str], float]:
         """Without configured resolvers the host's own ways apply, /etc/hosts included."""
@@ -206,11 +219,7 @@ class Resolver:
             raise LookupFailed(TIMEOUT, f"The system resolver failed for {name}: {problem.strerror}.") from problem
         except (TimeoutError, UnicodeError) as problem:
             raise LookupFailed(TIMEOUT, f"The system resolver did not answer for {name}.") from problem
-        found = [str(row[4][0]) for row in rows]
-        usable = [address for address in dict.fromkeys(found) if _usable(address)][:_MOST_ADDRESSES]
-        if not usable:
-            raise LookupFailed(NOT_FOUND, f"{name} has no usable address.")
-        return usable, _NEGATIVE_TTL
+        return interleaved(str(row[4][0]) for row in rows)[:_MOST_ADDRESSES], _NEGATIVE_TTL
 
     async def _ask(self, name: str, kind: str) -> dns.resolver.Answer | None:
         """One question; None when the name or the record does not exist."""
@@ -235,6 +244,16 @@ class Resolver:
             stub.timeout = max(0.2, self._lifetime / 4)
             self._stub = stub
         return self._stub
+
+
+def _targets(answer: dns.resolver.Answer, *, direct: bool) -> list[Target]:
+    """What stands in the records, without those that say that there is nothing."""
+    records = sorted(answer.rrset or (), key=lambda record: record.priority)[: 2 * _MOST_TARGETS]
+    return [
+        Target(record.target.to_text(omit_final_dot=True), record.port, record.priority, record.weight, direct)
+        for record in records
+        if record.target != dns.name.root and record.port
+    ]
 
 
 def _written(path: str) -> int | None:
@@ -265,11 +284,3 @@ def _to_ascii(domain: str) -> str:
         return domain.encode("idna").decode("ascii")
     except UnicodeError as problem:
         raise LookupFailed(NOT_FOUND, f"{domain} cannot be written as a DNS name.") from problem
-
-
-def _usable(text: str) -> bool:
-    try:
-        address = ipaddress.ip_address(text.partition("%")[0])
-    except ValueError:
-        return False
-    return not (address.is_unspecified or address.is_multicast)

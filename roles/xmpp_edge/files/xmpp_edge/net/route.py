@@ -298,23 +298,27 @@ class Route:
         partner = self._partner = self._allowed()
         last = DialFailed(NOT_FOUND, f"No address for {self.pair.remote} was found.")
         dialer = self.everyone.dialer
-        async for endpoint in dialer.endpoints(partner, self.pair.remote):
-            self.endpoint = str(endpoint)
-            self._outcome = self._loop.create_future()
-            try:
-                self._candidate = Connection(self, self.current)
-                await dialer.connect(endpoint, self._candidate)
-                outcome = await self._outcome
-            except DialFailed as problem:
-                last = problem
-                continue
-            if outcome is None:
-                return None
-            self._detach(None, "")
-            last = DialFailed(outcome.condition, f"{outcome.text} ({endpoint})")
-            if outcome.condition != TIMEOUT:
-                # The peer lives and has said no; another of its addresses would say the same.
-                break
+        async for target in dialer.candidates(partner, self.pair.remote):
+            candidate = target
+            while candidate.addresses:
+                self.endpoint = str(candidate)
+                self._outcome = self._loop.create_future()
+                try:
+                    self._candidate = connection = Connection(self, self.current)
+                    await dialer.connect(candidate, connection)
+                    self.endpoint = str(candidate.at(connection.peer))
+                    outcome = await self._outcome
+                except DialFailed as problem:
+                    last = problem
+                    break
+                if outcome is None:
+                    return None
+                self._detach(None, "")
+                last = DialFailed(outcome.condition, f"{outcome.text} ({self.endpoint})")
+                if outcome.condition != TIMEOUT:
+                    # The peer lives and has said no; another of its addresses would say the same.
+                    return last
+                candidate = candidate.without(connection.peer)
         return last
 
     def _allowed(self) -> Partner:

@@ -159,9 +159,9 @@ class Verifier:
         dialer = self.everyone.dialer
         try:
             async with asyncio.timeout(self.current.settings.stream_establishment_timeout):
-                async for endpoint in dialer.endpoints(self.partner, self.remote):
+                async for candidate in dialer.candidates(self.partner, self.remote):
                     try:
-                        await dialer.connect(endpoint, Connection(self, self.current))
+                        await dialer.connect(candidate, Connection(self, self.current))
                     except DialFailed as problem:
                         failure = problem
                     else:
