@@ -10,9 +10,7 @@ answered with an error, or was itself an error or a result, which nobody may ans
 from __future__ import annotations
 
 import asyncio
-import re
 import secrets
-from html import unescape
 from typing import Literal
 
 from .config import Snapshot
@@ -29,7 +27,6 @@ from .stream.actions import Pair
 from .xml.stanza import Stanza, error_reply
 
 _PING = "<ping xmlns='urn:xmpp:ping'/>"
-_BODY = re.compile(r"<body(?:\s[^>]*)?>([^<]*)</body>")
 _TYPES = {
     "remote-server-not-found": "cancel",
     "policy-violation": "modify",
@@ -119,8 +116,6 @@ class Relay:
             return
         if stanza.type == "error":
             make_alike(stanza)
-        if stanza.type == "error":
-            make_alike(stanza)
         self._passed(stanza, "out", names)
         self.routes.between(sender.domain, receiver.domain).send(stanza)
 
@@ -159,9 +154,9 @@ class Relay:
         if names not in audit.seen:
             audit.first_pass(direction, names)
         if self.current.snapshot.log_message_bodies and stanza.kind == "message":
-            found = _BODY.search(stanza.payload)
-            if found is not None and stanza.from_ is not None and stanza.to is not None:
-                audit.body(direction, stanza.from_.full, stanza.to.full, unescape(found.group(1)))
+            body = stanza.body()
+            if body is not None and stanza.from_ is not None and stanza.to is not None:
+                audit.body(direction, stanza.from_.full, stanza.to.full, body)
 
     def _refuse(self, stanza: Stanza, verdict: Verdict, direction: str) -> None:
         assert stanza.from_ is not None
