@@ -9,14 +9,16 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import socket
+import ssl
 from fnmatch import fnmatchcase
 from typing import Any, Iterator, Mapping
 
 from ._module import CONFIG_DIR
-from ._records import desired, names, partner, policy
+from ._records import desired, material, names, partner, policy
 from ._records.errors import Problem, RecordError
 
 PATIENCE = 10.0
@@ -43,13 +45,15 @@ def gather(params: Mapping[str, Any]) -> dict[str, Any]:
     state = desired.load(params["config_dir"])
     digest = state.digest()
     return {
-        "desired": _desired(state, params["filter"], digest),
+        "desired": _desired(state, params["filter"], digest, _certificates(params["config_dir"])),
         "effective": _effective(state, params["users"] or []),
         "running": _running(params["run_dir"], digest),
     }
 
 
-def _desired(state: desired.Desired, pattern: str | None, digest: str) -> dict[str, Any]:
+def _desired(
+    state: desired.Desired, pattern: str | None, digest: str, certificates: list[dict[str, Any]]
+) -> dict[str, Any]:
     policies = list(state.policies)
     if not any(record["name"] == policy.GLOBAL for record in policies):
         policies.insert(0, policy.closed())
@@ -64,8 +68,38 @@ def _desired(state: desired.Desired, pattern: str | None, digest: str) -> dict[s
         "grants": state.grants,
         "grant_to_all": state.grant_to_all,
         "secrets_set": sorted(name for name, value in state.secrets.items() if value),
+        "certificates": certificates,
         "records_hash": digest,
     }
+
+
+def _certificates(directory: str) -> list[dict[str, Any]]:
+    """What is assigned, as far as it can be told without a library for certificates."""
+    above = os.path.join(directory, material.ASSIGNED)
+    return [
+        {
+            "usage": usage,
+            "assigned": _link_target(os.path.join(above, usage)),
+            "previous": _link_target(os.path.join(above, usage + material.PREVIOUS)),
+            "fingerprint": _fingerprint(os.path.join(above, usage, "cert.pem")),
+        }
+        for usage in material.assigned(directory)
+    ]
+
+
+def _link_target(path: str) -> str | None:
+    try:
+        return os.path.basename(os.readlink(path))
+    except OSError:
+        return None
+
+
+def _fingerprint(path: str) -> str | None:
+    try:
+        with open(path, encoding="ascii") as stream:
+            return hashlib.sha256(ssl.PEM_cert_to_DER_cert(stream.read())).hexdigest()
+    except (OSError, ValueError):
+        return None
 
 
 def _matches(domain: str, pattern: str) -> bool:

@@ -88,8 +88,27 @@ desired:
       description: Which secrets are set. Their values are never returned.
       type: list
       elements: str
+    certificates:
+      description: The certificates in use, one for each usage.
+      type: list
+      elements: dict
+      contains:
+        usage:
+          description: What it is used for, the O(xmpp.federation.edge_certificate#module:usage) of the module that assigned it.
+          type: str
+        assigned:
+          description: The name of its directory below C(certificates).
+          type: str
+        previous:
+          description: The name of the directory of the one before, or nothing.
+          type: str
+        fingerprint:
+          description: The SHA-256 hash of the certificate, or nothing where it cannot be read.
+          type: str
     records_hash:
-      description: A hash of all records, to compare with other hosts and with the running service.
+      description:
+        - A hash of all records, and of the certificates, CA files and revocation lists that count beside them. The running
+          service tells the same of what it runs on.
       type: str
 effective:
   description: The policy that decides about each address in O(users), in the same order.
@@ -118,7 +137,7 @@ running:
       description: Whether the service has answered.
       type: bool
     up_to_date:
-      description: Whether it runs on the records as they are now.
+      description: Whether it runs on the records, certificates and revocation lists as they are now.
       type: bool
     error:
       description: Why it has not answered, else empty.

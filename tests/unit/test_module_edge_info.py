@@ -3,9 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -93,6 +95,31 @@ def test_the_desired_state(call: Call, lawful: Call, config_dir: Path, tmp_path:
         filtered = lawful_info(lawful, config_dir, tmp_path, filter=pattern)
         assert [record["domain"] for record in filtered["desired"]["partners"]] == ["xn--bcher-kva.example"]
         assert filtered["desired"]["records_hash"] == told["desired"]["records_hash"]
+
+
+def test_the_certificates_in_use(lawful: Call, config_dir: Path, tmp_path: Path) -> None:
+    for number in (1, 2):
+        home = config_dir / f"certificates/external.{number}"
+        home.mkdir(parents=True)
+        (home / "cert.pem").write_text(ssl.DER_cert_to_PEM_cert(b"certificate %d" % number), encoding="ascii")
+    before = lawful_info(lawful, config_dir, tmp_path)["desired"]
+    assert before["certificates"] == []
+    (config_dir / "assigned").mkdir()
+    (config_dir / "assigned/external").symlink_to("../certificates/external.2")
+    (config_dir / "assigned/external.previous").symlink_to("../certificates/external.1")
+    (config_dir / "assigned/broken").symlink_to("../certificates/gone")
+    after = lawful_info(lawful, config_dir, tmp_path)["desired"]
+    assert after["certificates"] == [
+        {
+            "usage": "external",
+            "assigned": "external.2",
+            "previous": "external.1",
+            "fingerprint": hashlib.sha256(b"certificate 2").hexdigest(),
+        }
+    ]
+    assert before["records_hash"] != after["records_hash"]
+    (config_dir / "certificates/external.2/cert.pem").write_text("no certificate", encoding="ascii")
+    assert lawful_info(lawful, config_dir, tmp_path)["desired"]["certificates"][0]["fingerprint"] is None
 
 
 @pytest.mark.parametrize("depth", [1, 12])

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -166,5 +167,68 @@ def test_the_hash_is_of_the_meaning(tmp_path: Path) -> None:
         path = tmp_path / files.file_name(kind)
         path.write_text(files.encode(kind, files.decode(kind, path.read_text(encoding="utf-8"))), encoding="utf-8")
     assert desired.digest(directory) == full
+    assert desired.digest(f"{directory}/") == full
     _write(tmp_path, secrets={"dialback_secret": "t" * 32})
     assert desired.digest(directory) != full
+
+
+def _certificate(directory: Path, number: int, usage: str = "external") -> None:
+    home = directory / "certificates" / f"external.{number}"
+    home.mkdir(parents=True)
+    for name in ("key.pem", "cert.pem", "chain.pem"):
+        (home / name).write_text(f"{name} {number}", encoding="ascii")
+    link = directory / "assigned" / usage
+    link.parent.mkdir(exist_ok=True)
+    link.unlink(missing_ok=True)
+    link.symlink_to(f"../certificates/external.{number}")
+
+
+def test_the_hash_knows_what_counts_beside_the_records(tmp_path: Path) -> None:
+    """A service that missed a change of one of these is told apart, whoever made it."""
+    edge, partner_ca = tmp_path / "edge-ca.pem", tmp_path / "partner-ca.pem"
+    partners = [{"domain": "partner.example", "ca_file": str(partner_ca)}]
+    _write(tmp_path, edge={"ca_file": str(edge)}, partners=partners)
+    seen = [desired.digest(str(tmp_path))]
+
+    def changed() -> bool:
+        seen.append(desired.digest(str(tmp_path)))
+        return seen[-1] not in seen[:-1]
+
+    assert not changed()
+    for path in (edge, partner_ca):
+        path.write_text("first", encoding="ascii")
+        assert changed()
+        path.write_text("other", encoding="ascii")
+        assert changed()
+    _certificate(tmp_path, 1)
+    assert changed()
+    _certificate(tmp_path, 2)
+    assert changed()
+    (tmp_path / "assigned/external/chain.pem").write_text("another chain", encoding="ascii")
+    assert changed()
+    (tmp_path / "crls").mkdir()
+    assert not changed()
+    (tmp_path / "crls/ca.crl").write_bytes(b"list")
+    assert changed()
+    (tmp_path / "crls/ca.crl").write_bytes(b"newer")
+    assert changed()
+    edge.unlink()
+    assert changed()
+
+
+def test_the_hash_leaves_out_what_does_not_count(tmp_path: Path) -> None:
+    _certificate(tmp_path, 1)
+    (tmp_path / "crls").mkdir()
+    first = desired.digest(str(tmp_path))
+    _certificate(tmp_path, 2, "external.previous")
+    (tmp_path / "crls/.half-written").write_bytes(b"li")
+    (tmp_path / "assigned/.0123.tmp").symlink_to("../certificates/external.2")
+    (tmp_path / "assigned/external/key.pem").chmod(0)
+    assert desired.digest(str(tmp_path)) == first
+
+
+def test_no_pipe_holds_the_hash_up(tmp_path: Path) -> None:
+    (tmp_path / "crls").mkdir()
+    os.mkfifo(tmp_path / "ca.pem")
+    _write(tmp_path, edge={"ca_file": str(tmp_path / "ca.pem")})
+    assert desired.load(str(tmp_path)).material == {str(tmp_path / "ca.pem"): "unfit"}

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from . import files, partner
+from . import files, material, partner
 from .errors import Problem, RecordError
 
 
@@ -27,12 +27,16 @@ class Desired:
     grants: dict[str, str]
     grant_to_all: str | None
     secrets: dict[str, Any]
+    material: dict[str, str] = field(default_factory=dict)
+    """The certificates and lists that count beside the records, as hashes by path; filled where a directory is read."""
 
     def digest(self) -> str:
-        """A hash of all that the files say, the same for every way to write them down."""
+        """A hash of all that the service goes by, the same for every way to write the records down."""
         total = hashlib.sha256()
         for kind in files.KINDS:
             total.update(files.encode(kind, self.part(kind)).encode("utf-8"))
+        for path, content in sorted(self.material.items()):
+            total.update(f"{path}\0{content}\0".encode("utf-8", "surrogateescape"))
         return total.hexdigest()
 
     def part(self, kind: str) -> Any:
@@ -62,7 +66,9 @@ def read_text(path: str) -> str | None:
 
 def load(directory: str) -> Desired:
     """Read the four files; RecordError with all that is wrong in any of them or between them."""
-    return assemble({kind: read_text(path_of(directory, kind)) for kind in files.KINDS}, directory)
+    state = assemble({kind: read_text(path_of(directory, kind)) for kind in files.KINDS}, directory)
+    state.material.update(material.read(directory, state.edge, state.partners))
+    return state
 
 
 def decode_all(texts: dict[str, str | None], directory: str) -> dict[str, Any]:
