@@ -1,0 +1,238 @@
+# Copyright (c) 2026, xmpp.federation contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""TLS without a socket: cipher text in, plain text out, and the other way round.
+
+A channel only encrypts. The peer is asked for its certificate and every answer is taken; what it is worth is asked of
+the judge when the stream wants to know, because that depends on the partner that the peer says it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from cryptography import x509
+from OpenSSL import SSL
+
+from ..stream.security import Tls, Trust
+
+# More than any chain worth having; OpenSSL has bounds for single messages only.
+_LONGEST_HANDSHAKE = 64 * 1024
+# A record holds 16 KiB at most, so whoever sends this much without one byte of content sends key updates, empty records
+# or asks for renegotiation, each of which costs us more than it costs the sender.
+_LONGEST_SILENCE = 64 * 1024
+_PIECE = 64 * 1024
+_RECORD = 16 * 1024
+
+
+class TlsError(Exception):
+    """The channel is of no use any more; the text is for the audit."""
+
+
+class WrongProtocol(Exception):
+    """The peer wants to speak something that is not XMPP between servers."""
+
+
+class Judging(Protocol):
+    """What a channel needs of the judge of certificates."""
+
+    def trust(self, chain: Sequence[x509.Certificate], domain: str) -> Trust:
+        """Whether this chain, leaf first, proves the domain (a U-label)."""
+
+
+class Channel:
+    """One TLS connection. ``make`` gives the OpenSSL object, when the first bytes come or go and not before.
+
+    After ``receive``, ``send`` and ``close``, also after those that failed, what ``outgoing`` gives has to be sent.
+    """
+
+    def __init__(self, make: Callable[[], SSL.Connection], *, server: bool, direct: bool) -> None:
+        self.server = server
+        self.direct = direct
+        self.done = False
+        """The handshake is over: plain text may be sent."""
+        self.ended = False
+        """The peer has said that it sends no more (close_notify)."""
+        self.failed = False
+        self._make = make
+        self._ssl: SSL.Connection | None = None
+        self._received = 0
+        """Bytes of the handshake, and then bytes since the last plain text."""
+
+    def start(self) -> None:
+        """The client speaks first."""
+        self._engine()
+        self._handshake()
+
+    def receive(self, data: bytes) -> bytes:
+        """The plain text in this cipher text; raises TlsError."""
+        if self.failed or self.ended or not data:
+            return b""
+        engine = self._engine()
+        self._received += len(data)
+        engine.bio_write(data)
+        if not self.done:
+            self._handshake()
+            if not self.done:
+                if self._received > _LONGEST_HANDSHAKE:
+                    raise self._failure("The TLS handshake is longer than any that ends well.")
+                return b""
+            self._received = 0
+        plain = self._read(engine)
+        if plain:
+            self._received = 0
+        elif self._received > _LONGEST_SILENCE:
+            raise self._failure("The peer sends TLS records without content.")
+        return plain
+
+    def send(self, plain: bytes) -> bytes:
+        """Encrypt, and give the cipher text with all else that has to go out."""
+        engine = self._engine()
+        try:
+            engine.send(plain)
+        except SSL.Error as problem:
+            raise self._failure(_explain(problem)) from problem
+        return self.outgoing()
+
+    def outgoing(self) -> bytes:
+        """Cipher text to be sent."""
+        if self._ssl is None:
+            return b""
+        pieces: list[bytes] = []
+        try:
+            while not pieces or len(pieces[-1]) == _PIECE:
+                pieces.append(self._ssl.bio_read(_PIECE))
+        except SSL.WantReadError:
+            pass
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def close(self) -> None:
+        """Say that we send no more."""
+        if self._ssl is None or self.failed or not self.done:
+            return
+        try:
+            self._ssl.shutdown()
+        except SSL.Error:
+            # It is over anyway.
+            self.failed = True
+
+    def facts(self, judge: Callable[[], Judging | None]) -> Tls:
+        """What the stream is told; ``judge`` gives the one in force whenever the stream asks."""
+        engine = self._engine()
+        peer = _Peer(engine, self.server, judge)
+        return Tls(
+            version=engine.get_protocol_version_name(),
+            cipher=engine.get_cipher_name() or "",
+            direct=self.direct,
+            certificate=engine.get_peer_certificate() is not None,
+            judge=peer.trust,
+        )
+
+    # inside
+
+    def _engine(self) -> SSL.Connection:
+        if self._ssl is None:
+            self._ssl = self._make()
+        return self._ssl
+
+    def _handshake(self) -> None:
+        engine = self._engine()
+        try:
+            engine.do_handshake()
+        except SSL.WantReadError:
+            return
+        except (SSL.Error, WrongProtocol) as problem:
+            raise self._failure(_explain(problem)) from problem
+        self.done = True
+
+    def _read(self, engine: SSL.Connection) -> bytes:
+        pieces: list[bytes] = []
+        try:
+            while True:
+                pieces.append(engine.recv(_RECORD))
+        except SSL.WantReadError:
+            pass
+        except SSL.ZeroReturnError:
+            self.ended = True
+        except (SSL.Error, WrongProtocol) as problem:
+            raise self._failure(_explain(problem)) from problem
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _failure(self, text: str) -> TlsError:
+        self.failed = True
+        return TlsError(text)
+
+
+class _Peer:
+    """The certificates that the peer has shown, read when somebody asks."""
+
+    def __init__(self, engine: SSL.Connection, server: bool, judge: Callable[[], Judging | None]) -> None:
+        self._engine = engine
+        self._server = server
+        self._judge = judge
+        self._chain: list[x509.Certificate] | None = None
+        self._known: dict[str, tuple[Judging, Trust]] = {}
+
+    def trust(self, domain: str) -> Trust:
+        judge = self._judge()
+        if judge is None:
+            return Trust(trusted=False, reason="no_judge", text="This edge judges no certificates.")
+        known = self._known.get(domain)
+        if known is not None and known[0] is judge:
+            return known[1]
+        try:
+            if self._chain is None:
+                self._chain = self._read()
+            answer = judge.trust(self._chain, domain)
+        except ValueError as problem:
+            answer = Trust(trusted=False, reason="certificate_unreadable", text=f"The certificate is broken: {problem}")
+        self._known[domain] = (judge, answer)
+        return answer
+
+    def _read(self) -> list[x509.Certificate]:
+        chain: list[x509.Certificate] = self._engine.get_peer_cert_chain(as_cryptography=True) or []
+        if self._server:
+            # On this side OpenSSL leaves the peer's own certificate out of its chain.
+            leaf = self._engine.get_peer_certificate(as_cryptography=True)
+            chain = [leaf, *chain] if leaf is not None else []
+        return chain
+
+
+_REASONS = {
+    "wrong version number": "what came was not TLS",
+    "http request": "what came was HTTP",
+    "https proxy request": "what came was HTTP",
+    "unsupported protocol": "the peer offers no version of TLS from 1.2 on",
+    "no shared cipher": "the peer offers no cipher that is still safe",
+    "no protocols available": "there is no version of TLS in common",
+    "unexpected eof while reading": "the connection ended in the middle",
+    "tlsv1 alert unknown ca": "the peer does not trust the CA of our certificate",
+    "tlsv1 alert protocol version": "the peer takes no version of TLS from 1.2 on",
+    "tlsv1 alert access denied": "the peer denies us access",
+    "tlsv1 unrecognized name": "the peer has no certificate for the name that we asked for",
+    "tlsv1 alert no application protocol": "the peer does not speak XMPP between servers there",
+    "tlsv13 alert certificate required": "the peer demands a certificate of ours, and there is none",
+    "sslv3 alert bad certificate": "the peer calls our certificate bad",
+    "ssl/tls alert bad certificate": "the peer calls our certificate bad",
+    "sslv3 alert certificate expired": "the peer says that our certificate has expired",
+    "ssl/tls alert certificate expired": "the peer says that our certificate has expired",
+    "sslv3 alert unsupported certificate": "the peer takes no certificate for such a purpose as ours",
+    "ssl/tls alert unsupported certificate": "the peer takes no certificate for such a purpose as ours",
+    "sslv3 alert handshake failure": "the peer found nothing in common, or misses a certificate of ours",
+    "ssl/tls alert handshake failure": "the peer found nothing in common, or misses a certificate of ours",
+}
+
+
+def _explain(problem: Exception) -> str:
+    """A sentence about what OpenSSL says in a few words."""
+    if isinstance(problem, WrongProtocol):
+        return f"TLS failed: {problem}."
+    arguments: tuple[Any, ...] = problem.args
+    if isinstance(problem, SSL.ZeroReturnError):
+        return "TLS failed: the peer ended it in the middle of the handshake."
+    if isinstance(problem, SSL.SysCallError) or not arguments or not isinstance(arguments[0], list):
+        return "TLS failed: the connection ended in the middle."
+    # The last one is what the others led to; the first is where it went wrong.
+    reason = str(arguments[0][0][2]) if arguments[0] else "an unknown reason"
+    return f"TLS failed: {_REASONS.get(reason.lower(), reason)}."
