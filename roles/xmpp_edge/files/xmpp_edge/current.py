@@ -41,8 +41,9 @@ class Bounds:
     """Bytes beyond which a stanza is refused, because holding back did not help."""
     route_stanzas: int = 1000
     route_bytes: int = 2 * 1024 * 1024
-    inside_stanza: int = 256 * 1024
-    """The largest stanza an inside server is given; Prosody drops the link at 512 KiB."""
+    inside_stanza: int = 448 * 1024
+    """The largest stanza an inside server is given: more than a partner may send, even where canonical XML is longer, and
+    less than the 512 KiB at which Prosody drops the link."""
     partner_stanza: int = 480 * 1024
     """The largest payload a partner is sent; Prosody drops a stream at 512 KiB."""
     per_address: int = 50
