@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from .config import Snapshot
+from .net.contexts import Contexts
+from .net.tls import Judging
 from .observe.audit import Audit
 from .stream.security import Credentials
 from .stream.settings import Settings
@@ -42,8 +44,8 @@ class Bounds:
     route_stanzas: int = 1000
     route_bytes: int = 2 * 1024 * 1024
     inside_stanza: int = 448 * 1024
-    """The largest stanza an inside server is given: more than a partner may send, even where canonical XML is longer, and
-    less than the 512 KiB at which Prosody drops the link."""
+    """The largest stanza an inside server is given: more than a partner may send, even where canonical XML is longer,
+    and less than the 512 KiB at which Prosody drops the link."""
     partner_stanza: int = 480 * 1024
     """The largest payload a partner is sent; Prosody drops a stream at 512 KiB."""
     per_address: int = 50
@@ -74,7 +76,7 @@ class Turn:
 
 @dataclass(slots=True)
 class Current:
-    """The one mutable place; a reload replaces ``snapshot`` and ``settings``."""
+    """The one mutable place; a reload replaces ``snapshot``, ``settings``, ``tls`` and ``judge``."""
 
     snapshot: Snapshot
     audit: Audit
@@ -84,7 +86,15 @@ class Current:
     jitter: Callable[[float], float] = field(default=lambda seconds: seconds * random.uniform(0.5, 1.0))  # noqa: S311
     draining: bool = False
     turn: Turn = field(default_factory=Turn)
+    tls: Contexts = field(default_factory=Contexts)
+    """Our own certificates; without any, TLS is not offered."""
+    judge: Judging | None = None
+    """What the certificates of others are worth."""
+    previous_secret: str | None = None
+    """The dialback secret before the last change, for as long as keys made with it may be on their way."""
 
     def credentials(self, local: str | None = None) -> Credentials:
         """What proves a domain of ours on a new stream."""
-        return Credentials(self.snapshot.dialback_secret)
+        return Credentials(
+            self.snapshot.dialback_secret, previous=self.previous_secret, certificate=self.tls.has_certificate(local)
+        )

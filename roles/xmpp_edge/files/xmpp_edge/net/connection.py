@@ -1,7 +1,7 @@
 # Copyright (c) 2026, xmpp.federation contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one driver: moves bytes and time between a socket and a stream machine.
+"""The one driver: moves bytes and time between a socket and a stream machine, through TLS where the stream wants that.
 
 What a byte means is the machine's business, and what an action means beyond "send" and "closed" is the owner's. Here
 are only the things that every connection needs: writes gathered to one a loop turn, a bound on what waits to be
@@ -14,13 +14,17 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from collections import deque
 from typing import Any, Protocol
 
 from ..current import Current
 from ..stream.actions import Closed, Deliver, Send
+from ..stream.security import Tls
+from .tls import Channel, TlsError
 
 _TCP_INFO_ACKED = 120
 """Offset of tcpi_bytes_acked in struct tcp_info (linux/tcp.h), stable kernel interface."""
+_MOST_MARKS = 1024
 
 
 class Machine(Protocol):
@@ -41,6 +45,12 @@ class Machine(Protocol):
 
     def close(self, condition: str | None, text: str, now: float) -> list[Any]:
         """We end the stream."""
+
+    def secured(self, tls: Tls, now: float) -> list[Any]:
+        """The TLS handshake is done."""
+
+    def tls_failed(self, text: str, now: float) -> list[Any]:
+        """TLS has failed, in the handshake or later."""
 
 
 class Owner(Protocol):
@@ -65,10 +75,15 @@ class Owner(Protocol):
 class Connection(asyncio.Protocol):
     """One TCP connection with its stream machine."""
 
-    def __init__(self, owner: Owner, current: Current) -> None:
+    def __init__(self, owner: Owner, current: Current, *, accepted: bool = False) -> None:
         self.owner = owner
         self.current = current
+        self.accepted = accepted
+        """The peer has opened it."""
         self.loop = asyncio.get_running_loop()
+        self.began = self.loop.time()
+        self.channel: Channel | None = None
+        """TLS, once there is any on this connection."""
         self.transport: asyncio.Transport | None = None
         self.machine: Machine | None = None
         self.paused = False
@@ -86,12 +101,18 @@ class Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
         self._holds: set[object] = set()
+        self._wire = 0
+        """Bytes given to the kernel, cipher text and all; counted from the start of TLS on."""
+        self._marks: deque[tuple[int, int]] = deque()
+        """Offsets that belong together, in cipher text and in plain text, oldest first."""
+        self._confirmed = 0
 
     # asyncio's side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
+        self.began = self.loop.time()
         transport.set_write_buffer_limits(high=self.current.bounds.write_buffer)
         peername = transport.get_extra_info("peername")
         self.peer = str(peername[0]) if isinstance(peername, tuple) else ""
@@ -105,7 +126,10 @@ class Connection(asyncio.Protocol):
         turn = self.current.turn
         turn.open = True
         try:
-            self.perform(machine.receive(data, self.loop.time()))
+            if self.channel is None:
+                self.perform(machine.receive(data, self.loop.time()))
+            else:
+                self._decrypt(machine, self.channel, data)
         finally:
             turn.open = False
             for connection in turn.written:
@@ -149,6 +173,16 @@ class Connection(asyncio.Protocol):
             self.machine = self.owner.machine_for(self)
             self._schedule()
         return self.machine
+
+    def start_tls(self, channel: Channel) -> None:
+        """What was written so far goes out as it is; from here on everything is TLS, both ways."""
+        self.flush()
+        self.channel = channel
+        self._wire = self.position
+        self._marks.append((self.position, self.position))
+        if not channel.server:
+            channel.start()
+            self._put(channel.outgoing())
 
     def perform(self, actions: list[Any]) -> None:
         """Do what the machine wants; in order."""
@@ -210,7 +244,7 @@ class Connection(asyncio.Protocol):
         return self._waiting_size + self.transport.get_write_buffer_size()
 
     def acknowledged(self) -> int | None:
-        """Bytes the peer's TCP has confirmed, None when that cannot be known (inside TLS, or not on Linux)."""
+        """Bytes the peer's TCP has confirmed, of those that were given to ``write``; None when that cannot be known."""
         if self.transport is None or self.transport.get_extra_info("ssl_object") is not None:
             return None
         sock = self.transport.get_extra_info("socket")
@@ -219,8 +253,14 @@ class Connection(asyncio.Protocol):
             acked = int(struct.unpack_from("=Q", info, _TCP_INFO_ACKED)[0])
         except (OSError, AttributeError, struct.error):
             return None
-        # Our SYN counts as one; this is only asked of connections that we opened.
-        return max(0, acked - 1)
+        if not self.accepted:
+            # Our SYN counts as one.
+            acked = max(0, acked - 1)
+        if self.channel is None:
+            return acked
+        while self._marks and self._marks[0][0] <= acked:
+            self._confirmed = self._marks.popleft()[1]
+        return self._confirmed
 
     def hold(self, reason: object) -> None:
         """Read no more until every reason is released."""
@@ -237,8 +277,13 @@ class Connection(asyncio.Protocol):
     # inside
 
     def _ended(self) -> None:
-        if self.machine is not None and not self.finished:
-            self.broken = True
+        if self.machine is None or self.finished:
+            return
+        self.broken = True
+        if self.channel is not None and not self.channel.done:
+            text = "TLS failed: the peer ended the connection in the middle of the handshake."
+            self.perform(self.machine.tls_failed(text, self.loop.time()))
+        else:
             self.perform(self.machine.eof(self.loop.time()))
 
     def flush(self) -> None:
@@ -249,7 +294,53 @@ class Connection(asyncio.Protocol):
         data = self._waiting[0] if len(self._waiting) == 1 else b"".join(self._waiting)
         self._waiting.clear()
         self._waiting_size = 0
-        if not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if self.channel is None:
+            self.transport.write(data)
+        else:
+            self._encrypt(self.channel, data)
+
+    def _decrypt(self, machine: Machine, channel: Channel, data: bytes) -> None:
+        shaking = not channel.done
+        try:
+            plain = channel.receive(data)
+        except TlsError as problem:
+            # The alert that tells the peer why.
+            self._put(channel.outgoing())
+            self.broken = True
+            self.perform(machine.tls_failed(str(problem), self.loop.time()))
+            return
+        if shaking or not plain:
+            # With content alone OpenSSL has nothing to say.
+            self._put(channel.outgoing())
+        if shaking and channel.done:
+            self.perform(machine.secured(channel.facts(lambda: self.current.judge), self.loop.time()))
+        if plain and not self.finished:
+            self.perform(machine.receive(plain, self.loop.time()))
+        if channel.ended:
+            self._ended()
+
+    def _encrypt(self, channel: Channel, data: bytes) -> None:
+        if not channel.done or channel.failed:
+            # The last words of a stream whose TLS never stood: they do not go out in plain.
+            return
+        try:
+            self._put(channel.send(data))
+        except TlsError:
+            self.abort()
+            return
+        self._marks.append((self._wire, self.position))
+        if len(self._marks) > _MOST_MARKS:
+            self.acknowledged()
+        if len(self._marks) > _MOST_MARKS:
+            # Fewer marks leave more in doubt, never less.
+            self._marks = deque(list(self._marks)[::-2][::-1])
+
+    def _put(self, data: bytes) -> None:
+        """Cipher text, to the kernel."""
+        if data and self.transport is not None and not self.transport.is_closing():
+            self._wire += len(data)
             self.transport.write(data)
 
     def _finish(self) -> None:
@@ -258,6 +349,9 @@ class Connection(asyncio.Protocol):
         self.flush()
         if self.transport is None or self.lost:
             return
+        if self.channel is not None:
+            self.channel.close()
+            self._put(self.channel.outgoing())
         for timer in (self._timer, self._write_timer):
             if timer is not None:
                 timer.cancel()
