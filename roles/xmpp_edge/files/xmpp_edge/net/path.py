@@ -27,7 +27,7 @@ from .identifiers import printable
 Chain = tuple[x509.Certificate, ...]
 
 MAX_CERTIFICATES = 10
-MAX_BYTES = 256 * 1024
+MAX_BYTES = 100 * 1024
 _MAX_AUTHORITIES = 8
 """How many CAs may stand between a leaf and the one that is trusted."""
 _RSA_BITS = 2048

@@ -26,10 +26,32 @@ _MAX_BYTES = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
+class List:
+    """One list of one CA."""
+
+    content: x509.CertificateRevocationList
+    revoked: Mapping[int, datetime]
+    _signers: dict[x509.Certificate, bool] = field(default_factory=dict, compare=False)
+    """Checking the signature of a long list takes milliseconds, and its CAs are few: all of them are trusted here."""
+
+    def signed_by(self, issuer: x509.Certificate) -> bool:
+        known = self._signers.get(issuer)
+        if known is None:
+            known = self._signers[issuer] = _may_sign_lists(issuer) and self._verified(issuer)
+        return known
+
+    def _verified(self, issuer: x509.Certificate) -> bool:
+        try:
+            return self.content.is_signature_valid(issuer.public_key())  # type: ignore[arg-type]
+        except Exception:  # noqa: BLE001
+            return False  # a key or a signature of a kind that is not known is none
+
+
+@dataclass(frozen=True, slots=True)
 class Revocations:
     """All lists at one moment, by the name of their issuer."""
 
-    lists: Mapping[x509.Name, tuple[x509.CertificateRevocationList, ...]] = field(default_factory=dict)
+    lists: Mapping[x509.Name, tuple[List, ...]] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     """Files that are no lists, for the audit."""
 
@@ -39,25 +61,25 @@ class Revocations:
             self._one(certificate, issuer, now, required=required)
 
     def _one(self, certificate: x509.Certificate, issuer: x509.Certificate, now: datetime, *, required: bool) -> None:
-        own = [each for each in self.lists.get(certificate.issuer, ()) if _signed(each, issuer)]
-        listed = [entry for each in own if (entry := _entry(each, certificate)) is not None]
+        own = [each for each in self.lists.get(certificate.issuer, ()) if each.signed_by(issuer)]
+        listed = [since for each in own if (since := each.revoked.get(certificate.serial_number)) is not None]
         if listed:
-            since = min(entry.revocation_date_utc for entry in listed)
+            since = min(listed)
             raise Distrust("revoked", f"{_whose(certificate)} was revoked by its CA on {since:%Y-%m-%d}")
         if not required:
             return
-        covering = [each for each in own if _covers(each, certificate)]
+        covering = [each for each in own if _covers(each.content, certificate)]
         if not covering:
             raise Distrust(
                 "no_crl", f"there is no revocation list here of {_name(certificate.issuer)}, and one is required"
             )
-        if not any(_in_force(each, now) for each in covering):
+        if not any(_in_force(each.content, now) for each in covering):
             raise Distrust("crl_expired", f"the revocation list of {_name(certificate.issuer)} is out of date")
 
 
 def load(directory: str | Path | None) -> Revocations:
     """Every list in a directory, PEM or DER; a directory that is not there holds none."""
-    lists: dict[x509.Name, tuple[x509.CertificateRevocationList, ...]] = {}
+    lists: dict[x509.Name, tuple[List, ...]] = {}
     problems: list[str] = []
     for path in _files(directory, problems):
         try:
@@ -65,7 +87,8 @@ def load(directory: str | Path | None) -> Revocations:
         except (OSError, ValueError) as problem:
             problems.append(f"{path} is no revocation list that can be read: {problem}")
             continue
-        lists[found.issuer] = (*lists.get(found.issuer, ()), found)
+        issuer = found.content.issuer
+        lists[issuer] = (*lists.get(issuer, ()), found)
     return Revocations(lists, tuple(problems))
 
 
@@ -85,7 +108,7 @@ def _files(directory: str | Path | None, problems: list[str]) -> Sequence[Path]:
     return found[:_MAX_FILES]
 
 
-def _read(path: Path) -> x509.CertificateRevocationList:
+def _read(path: Path) -> List:
     if path.stat().st_size > _MAX_BYTES:
         raise ValueError(f"it has more than {_MAX_BYTES // 1024 // 1024} MiB")
     content = path.read_bytes()
@@ -93,39 +116,41 @@ def _read(path: Path) -> x509.CertificateRevocationList:
     found = x509.load_pem_x509_crl(content) if pem else x509.load_der_x509_crl(content)
     # What is read late has to be readable too.
     hash(found.issuer), found.extensions, found.next_update_utc
-    return found
+    return List(found, _entries(found))
 
 
-def _signed(one: x509.CertificateRevocationList, issuer: x509.Certificate) -> bool:
-    try:
-        usage = issuer.extensions.get_extension_for_class(x509.KeyUsage).value
-        if not usage.crl_sign:
-            return False
-    except x509.ExtensionNotFound:
-        pass
-    try:
-        return one.is_signature_valid(issuer.public_key())  # type: ignore[arg-type]
-    except Exception:  # noqa: BLE001 - a kind of key or signature that is not known: no signature
-        return False
-
-
-def _entry(one: x509.CertificateRevocationList, certificate: x509.Certificate) -> x509.RevokedCertificate | None:
+def _entries(one: x509.CertificateRevocationList) -> dict[int, datetime]:
+    """Serial numbers and since when; looking one up in the list itself takes as long as the list is."""
     point = _point(one)
     if point is not None and point.indirect_crl:
-        return None  # its entries are of other issuers
-    entry = one.get_revoked_certificate_by_serial_number(certificate.serial_number)
-    if entry is None:
-        return None
+        return {}  # of other issuers
+    if _is_delta(one):
+        return {each.serial_number: each.revocation_date_utc for each in one if not _is_removed(each)}
+    return {each.serial_number: each.revocation_date_utc for each in one}
+
+
+def _is_removed(entry: x509.RevokedCertificate) -> bool:
     try:
         reason = entry.extensions.get_extension_for_class(x509.CRLReason).value.reason
     except x509.ExtensionNotFound:
-        return entry
-    return None if reason is x509.ReasonFlags.remove_from_crl else entry
+        return False
+    return reason is x509.ReasonFlags.remove_from_crl
+
+
+def _may_sign_lists(issuer: x509.Certificate) -> bool:
+    try:
+        return issuer.extensions.get_extension_for_class(x509.KeyUsage).value.crl_sign
+    except x509.ExtensionNotFound:
+        return True
+
+
+def _is_delta(one: x509.CertificateRevocationList) -> bool:
+    return any(isinstance(extension.value, x509.DeltaCRLIndicator) for extension in one.extensions)
 
 
 def _covers(one: x509.CertificateRevocationList, certificate: x509.Certificate) -> bool:
     """Whether the certificate would stand in this list, were it revoked."""
-    if any(True for extension in one.extensions if isinstance(extension.value, x509.DeltaCRLIndicator)):
+    if _is_delta(one):
         return False
     point = _point(one)
     if point is None:
