@@ -149,24 +149,6 @@ def test_headers_of_theirs_that_will_not_do(header: str, condition: str) -> None
     assert "db:result" not in sent(actions)
 
 
-def test_a_partner_whose_record_demands_tls_is_not_spoken_to() -> None:
-    for purpose in ("stanzas", "verify"):
-        partner = Partner(THEIRS, tls="required", auth_methods=("sasl_tls", "tls_dialback"))
-        machine = outbound(purpose, partner)
-        if purpose == "verify":
-            machine.verify(PAIR, "k", STREAM_ID, 0)
-        actions = machine.connected(0)
-        assert refused(actions) == ["tls_not_available_yet"]
-        assert sent(actions) == ""
-        assert closed(actions).text == (
-            "the record of partner.example at this edge demands TLS, which is not available yet"
-        )
-        if purpose == "verify":
-            assert only(actions, Verified) == [Verified(PAIR, STREAM_ID, "error", "policy-violation")]
-        else:
-            assert only(actions, Failed) == [Failed(PAIR, "not-allowed", closed(actions).text)]
-
-
 @pytest.mark.parametrize(
     "answer",
     [

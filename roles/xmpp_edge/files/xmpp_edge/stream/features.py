@@ -51,14 +51,22 @@ def write(offered: Features) -> Element:
         content.append(Element("bidi", namespaces.BIDI_FEATURE))
     if offered.acks:
         content.append(Element("sm", namespaces.ACKS))
+    content += _limits(offered.max_bytes, offered.idle_seconds)
+    return Element("features", namespaces.STREAMS, content=content)
+
+
+def bidi(max_bytes: int | None = None, idle_seconds: int | None = None) -> Element:
+    """Ask for stanzas both ways (XEP-0288). Our limits are in it, because only the other side has features to say."""
+    return Element("bidi", namespaces.BIDI, content=_limits(max_bytes, idle_seconds))
+
+
+def _limits(max_bytes: int | None, idle_seconds: int | None) -> list[Element | str]:
     limits: list[Element | str] = [
         Element(name, namespaces.LIMITS, {}, [str(value)])
-        for name, value in (("max-bytes", offered.max_bytes), ("idle-seconds", offered.idle_seconds))
+        for name, value in (("max-bytes", max_bytes), ("idle-seconds", idle_seconds))
         if value is not None
     ]
-    if limits:
-        content.append(Element("limits", namespaces.LIMITS, content=limits))
-    return Element("features", namespaces.STREAMS, content=content)
+    return [Element("limits", namespaces.LIMITS, content=limits)] if limits else []
 
 
 def read(element: Element) -> Features:

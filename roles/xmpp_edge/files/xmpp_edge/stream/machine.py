@@ -203,6 +203,9 @@ class Machine(ABC):
     def _secured(self, now: float, actions: list[Action]) -> None:  # noqa: B027 - not every stream has TLS
         """TLS stands, and nothing of the stream before it holds any more."""
 
+    def _late(self, element: Element, now: float, actions: list[Action]) -> None:  # noqa: B027
+        """A child of the stream that came after we had closed our half."""
+
     def _is_receiving(self) -> bool:
         """We answer the peer's header, and so have to send ours before any error."""
         return False
@@ -249,6 +252,8 @@ class Machine(ABC):
                 self._peer_failed(event, actions)
             elif self._state is not State.CLOSING:
                 self._element(event, now, actions)
+            else:
+                self._late(event, now, actions)
 
     def _peer_closed(self, actions: list[Action]) -> None:
         if self._state is State.CLOSING:

@@ -3,23 +3,25 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The stream that we open to a partner's server.
 
-We are the originating server of XEP-0220 on it, or the receiving server that asks the authoritative one.
+We are the originating server of XEP-0220 on it, or the receiving server that asks the authoritative one. With XEP-0288
+the partner's stanzas come on it as well.
 """
 
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
 
+from ..jid import JIDError, parse
 from ..xml import namespaces
 from ..xml.element import Element
-from ..xml.parser import StreamStart
 from ..xml.stanza import Stanza
-from ..xml.writer import KEEP_ALIVE, stream_header, write_element, write_stanza
-from . import dialback, features, header
-from .actions import Action, Authenticated, Failed, Pair, Refused, Send, Verified
+from ..xml.writer import KEEP_ALIVE, write_element, write_stanza
+from . import acks, dialback
+from .actions import Acknowledge, Action, Authenticated, Deliver, Doubtful, Pair, Send, Unsent, Verified
 from .errors import StreamError
-from .inbound import refuse_without_tls
-from .machine import Machine, Refusal, State
+from .honesty import dishonest
+from .machine import State
+from .opening import Opening
 from .policy import PartnerView
 from .security import Credentials
 from .settings import Settings
@@ -44,12 +46,15 @@ _VERIFY_ERRORS = {
 }
 
 
-class Outbound(Machine):
-    """One outbound stream, for ``stanzas`` (its pair is proven by dialback) or to ``verify`` keys.
+_UNLIMITED = 1 << 62
 
-    Make it when the connection attempt begins, then call ``connected``. Purpose ``stanzas`` gives exactly one of
-    Authenticated and Failed; every ``verify`` gives exactly one Verified, before Closed at the latest. ``avoid`` names
-    what an earlier attempt has failed with: ``tls``, ``sasl_tls``.
+
+class Outbound(Opening):
+    """One outbound stream, for ``stanzas`` (its pair is proven as the record demands) or to ``verify`` keys.
+
+    Make it when the connection attempt begins, then call ``connected``; with direct TLS ``secured`` comes before.
+    Purpose ``stanzas`` gives exactly one of Authenticated and Failed; every ``verify`` gives exactly one Verified,
+    before Closed at the latest. ``avoid`` names what an earlier attempt has failed with: ``tls``, ``sasl_tls``.
     """
 
     def __init__(
@@ -62,22 +67,20 @@ class Outbound(Machine):
         now: float,
         avoid: Container[str] = (),
     ) -> None:
-        super().__init__(settings, settings.before, namespaces.SERVER, now)
-        self.pair = pair
-        self.purpose = purpose
-        self.stream_id = ""
-        self._partner = partner
-        self._credentials = credentials
-        self._avoid = avoid
-        self._version = 1
-        self._dialback_declared = False
-        self._ready = False
-        """Header and features are behind us."""
+        super().__init__(pair, purpose, partner, credentials, settings, now, avoid)
         self._established = False
-        self._settled = False
-        """Authenticated or Failed has been said."""
         self._questions: dict[tuple[Pair, str], float] = {}
         self._unasked: list[bytes] = []
+        self._largest = _UNLIMITED
+        """The size in bytes of the largest stanza that the peer takes."""
+        self._keepalive = settings.keepalive_interval / 2
+        self._bidirectional = False
+        self._by_domains = {(pair.local, pair.remote): pair}
+        self._sent: acks.Sent | None = None
+        self._received = acks.Received()
+        self._acknowledging = False
+        self._looked = now
+        """When we looked last whether answers are overdue."""
 
     # What the driver calls, besides what all machines have
 
@@ -91,27 +94,28 @@ class Outbound(Machine):
         """Questions are taken; when not, a new stream has to be opened for them."""
         return self._state in (State.WAITING, State.OPEN)
 
-    def connected(self, now: float) -> list[Action]:
-        """The connection stands."""
-        actions: list[Action] = []
-        if self._state is State.CLOSED:
-            return actions
-        try:
-            refuse_without_tls(self._partner, self.pair.local, self.pair.remote)
-        except Refusal as refusal:
-            actions.append(Refused(refusal.reason, refusal.local, refusal.remote, refusal.text))
-            self._end("policy-violation", refusal.text, "us", actions)
-            return actions
-        self._header_sent = True
-        self._write(self._header(), now, actions)
-        return actions
+    @property
+    def acknowledging(self) -> bool:
+        """The peer acknowledges stanzas (XEP-0198), and Doubtful tells in the end which it has not."""
+        return self._acknowledging
+
+    @property
+    def full(self) -> bool:
+        """So much is unacknowledged that stanzas had better wait; look again when something has come in."""
+        return self._sent is not None and self._sent.full
 
     def send(self, stanza: Stanza, now: float) -> list[Action]:
-        """Write a stanza; only when ``established``."""
-        if not self.established or self.purpose != "stanzas":
+        """Write a stanza; only when ``established``. Unsent instead of Send where the peer would not take it."""
+        if not self._established or self._state is not State.OPEN or self.purpose != "stanzas":
             raise RuntimeError("no stanza can be sent on this stream now")
+        data = write_stanza(stanza)
+        if len(data) > self._largest:
+            text = f"{self.pair.remote} takes no more than {self._largest} bytes in one stanza; this has {len(data)}"
+            return [Unsent(stanza, "policy-violation", text)]
         self._wrote = self._active = now
-        return [Send(write_stanza(stanza))]
+        if self._sent is None:
+            return [Send(data)]
+        return self._send_counted(self._sent, stanza, data, now)
 
     def verify(self, pair: Pair, key: str, stream_id: str, now: float) -> list[Action]:
         """Ask whether the partner has sent this key, now or when the stream is open; answered by one Verified."""
@@ -129,108 +133,120 @@ class Outbound(Machine):
             return actions
         self._questions[question] = now + self._settings.stream_establishment_timeout
         data = write_element(dialback.verify(pair.local, pair.remote, stream_id, key))
-        if self._ready:
+        if self.established:
             self._write(data, now, actions)
         else:
             self._unasked.append(data)
         self._active = now
         return actions
 
-    # The header and the features
+    def acknowledge(self, count: int, now: float) -> list[Action]:
+        """The answer to Acknowledge: so many stanzas are handed on."""
+        actions: list[Action] = []
+        if self.established:
+            self._write(self._received.answer(count), now, actions)
+        return actions
 
-    def _names(self) -> tuple[str | None, str | None]:
-        return self.pair.local, self.pair.remote
+    # The stream is open
 
-    def _header(self) -> bytes:
-        attrs: dict[str, str | None] = {"from": self.pair.local, "to": self.pair.remote, "version": "1.0"}
-        return stream_header(namespaces.SERVER, attrs)
+    def _ask(self, now: float, actions: list[Action]) -> None:
+        self._established = True
+        self._active = now
+        if self._unasked:
+            self._write(b"".join(self._unasked), now, actions)
+            self._unasked.clear()
 
-    def _started(self, start: StreamStart, now: float, actions: list[Action]) -> None:
-        header.check(start, namespaces.SERVER)
-        self._version = header.version(start)
-        sender = header.optional_domain(start, "from")
-        if sender is not None and sender not in self._partner.domains:
-            raise StreamError("invalid-from", f"this is {sender}, and not {self.pair.remote}")
-        self.stream_id = header.stream_id(start)
-        self._dialback_declared = namespaces.DIALBACK in start.declared.values()
-        if not self._version:
-            self._negotiated(now, actions)
+    def _proven(self, method: str, now: float, actions: list[Action]) -> None:
+        self._settled = self._established = True
+        self._active = self._looked = now
+        offered = self._offered
+        if offered.max_bytes is not None:
+            self._largest = offered.max_bytes
+        if offered.idle_seconds:
+            self._keepalive = min(self._keepalive, max(1.0, offered.idle_seconds / 2))
+        trusted = self.tls is not None and self._trust_in_peer.trusted
+        if self._bidi and trusted:
+            self._bidirectional = True
+            self._trust(self._settings.after)
+        if offered.acks:
+            # Before Authenticated, at which stanzas begin to flow: the counting starts behind this.
+            self._sent = acks.Sent()
+            self._write(acks.ENABLE, now, actions)
+        encrypted = self.tls is not None
+        actions.append(Authenticated(self.pair, method, encrypted, trusted, self._bidirectional))
 
-    def _negotiated(self, now: float, actions: list[Action]) -> None:
-        self._ready = True
-        if self.purpose == "verify":
-            self._established = True
-            self._active = now
-            if self._unasked:
-                self._write(b"".join(self._unasked), now, actions)
-                self._unasked.clear()
-            return
-        key = dialback.key(self._credentials.secret, self.pair.remote, self.pair.local, self.stream_id)
-        self._write(write_element(dialback.result(self.pair.local, self.pair.remote, key)), now, actions)
-
-    def _element(self, element: Element, now: float, actions: list[Action]) -> None:
-        if element.namespace == namespaces.DIALBACK and element.name in ("result", "verify"):
-            self._dialback(element, now, actions)
-        elif element.namespace == namespaces.STREAMS and element.name == "features" and not self._ready:
-            self._features(features.read(element), now, actions)
-        else:
-            raise StreamError("unsupported-stanza-type", f"<{element.name}/> has no meaning here")
-
-    def _features(self, offered: features.Features, now: float, actions: list[Action]) -> None:
-        local, remote = self.pair.local, self.pair.remote
-        if offered.tls_required:
-            text = f"{remote} demands TLS, which is not available here yet"
-            raise Refusal("tls_not_available_yet", "unsupported-feature", text, local, remote)
-        if not offered.dialback and not self._dialback_declared:
-            text = f"{remote} does not offer Server Dialback"
-            raise Refusal("no_common_method", "unsupported-feature", text, local, remote)
-        self._negotiated(now, actions)
-
-    # Answers
-
-    def _dialback(self, element: Element, now: float, actions: list[Action]) -> None:
-        sender, target = dialback.addresses(element)
-        outcome = element.attrs.get("type", "")
-        pair = Pair(local=target, remote=sender)
-        if element.name == "verify":
-            question = pair, element.attrs.get("id", "")
-            if outcome and self._ready and self._questions.pop(question, None) is not None:
-                actions.append(_verified(question, outcome, element))
-                self._active = now
-                return
-        elif outcome and self._ready and pair == self.pair and self.purpose == "stanzas" and not self._settled:
-            self._proven(outcome, element, now, actions)
-            return
-        text = f"a db:{element.name} of type {outcome!r} that answers nothing we asked"
-        actions.append(Refused("dialback_unsolicited", target, sender, text))
-        self._strike(text)
-
-    def _proven(self, outcome: str, element: Element, now: float, actions: list[Action]) -> None:
-        self._settled = True
-        remote = self.pair.remote
-        if outcome == "valid":
-            self._established = True
-            self._active = now
-            actions.append(Authenticated(self.pair, "tcp_dialback"))
-            return
-        if outcome == "error":
-            condition, text = dialback.failure_of(element)
-            why = f"{remote} could not verify us: {condition}{text and f' ({text})'}"
-            actions.append(Failed(self.pair, "remote-server-timeout", why))
-        else:
-            why = f"{remote} took our dialback key for false: the servers that answer for us must share one secret"
-            actions.append(Failed(self.pair, "internal-server-error", why))
-        self._close(None, why, now, actions)
+    def _answered(self, element: Element, pair: Pair, outcome: str, now: float, actions: list[Action]) -> bool:
+        question = pair, element.attrs.get("id", "")
+        if self._questions.pop(question, None) is None:
+            return False
+        actions.append(_verified(question, outcome, element))
+        self._active = now
+        return True
 
     def _stanza(self, stanza: Stanza, now: float, actions: list[Action]) -> None:
-        if not self._discard:
+        if self._discard:
+            return
+        if not self._bidirectional:
             raise StreamError("not-authorized", "stanzas to us belong on a stream that you open")
+        attrs = stanza.attrs
+        try:
+            stanza.from_ = sender = parse(attrs.pop("from"))
+            stanza.to = target = parse(attrs.pop("to"))
+            pair = self._by_domains[target.domain, sender.domain]
+        except (KeyError, JIDError) as exc:
+            raise dishonest(stanza, exc, (self.pair,)) from None
+        self._active = now
+        self._received.arrived += 1
+        actions.append(Deliver(stanza, pair))
+
+    # Acknowledgements
+
+    def _send_counted(self, sent: acks.Sent, stanza: Stanza, data: bytes, now: float) -> list[Action]:
+        if sent.full and not self._acknowledging:
+            # It never said whether it counts; without its word there is nothing to wait for.
+            self._sent = None
+            return [Send(data)]
+        if len(sent) >= 2 * sent.most:
+            return [Unsent(stanza, "resource-constraint", f"{self.pair.remote} takes stanzas too slowly")]
+        if sent.note(stanza, now) and self._acknowledging:
+            sent.asked(now)
+            data += acks.REQUEST
+        return [Send(data)]
+
+    def _acknowledgement(self, element: Element, now: float, actions: list[Action]) -> bool:
+        if not self._offered.acks or not self._established or self.purpose != "stanzas":
+            return False
+        if element.name in ("enabled", "failed"):
+            if self._acknowledging or self._sent is None:
+                return self._sent is None
+            if element.name == "failed":
+                self._sent = None
+                return True
+            self._acknowledging = True
+            if len(self._sent):
+                self._request(self._sent, now, actions)
+            return True
+        if not self._acknowledging:
+            return False
+        if element.name == "a" and self._sent is not None:
+            self._sent.acknowledged(acks.handled(element))
+        elif element.name != "r":
+            return False
+        elif self._bidirectional:
+            actions.append(Acknowledge(self._received.arrived))
+        else:
+            self._write(acks.answer(0), now, actions)
+        return True
+
+    def _request(self, sent: acks.Sent, now: float, actions: list[Action]) -> None:
+        sent.asked(now)
+        self._write(acks.REQUEST, now, actions)
+
+    def _late(self, element: Element, now: float, actions: list[Action]) -> None:
+        if element.namespace == namespaces.ACKS and element.name == "a" and self._acknowledging:
+            self._acknowledgement(element, now, actions)
 
     # Time
-
-    def _write(self, data: bytes, now: float, actions: list[Action]) -> None:
-        self._wrote = now
-        actions.append(Send(data))
 
     def _deadlines(self) -> Iterator[float]:
         settings = self._settings
@@ -243,7 +259,12 @@ class Outbound(Machine):
         else:
             yield self._active + settings.stream_inactivity_timeout
             if self._partner.keepalive:
-                yield self._wrote + settings.keepalive_interval / 2
+                yield self._wrote + self._keepalive
+            if self._sent is not None and self._acknowledging:
+                # Stanzas sent meanwhile have to be seen too, and a driver does not look when it sends one.
+                yield self._looked + settings.acknowledgement_timeout
+                if self._sent.alarm is not None:
+                    yield self._sent.alarm
 
     def _tick(self, now: float, actions: list[Action]) -> None:
         settings = self._settings
@@ -252,29 +273,48 @@ class Outbound(Machine):
                 seconds = f"{settings.stream_establishment_timeout:g} seconds"
                 raise StreamError("connection-timeout", f"the stream was not established within {seconds}")
         elif self.purpose == "verify":
-            for question in [question for question, until in self._questions.items() if until <= now]:
-                del self._questions[question]
-                actions.append(Verified(*question, "error", "remote-server-timeout"))
-            if not self._questions and now >= self._active + settings.verify_idle_timeout:
-                self._close(None, "idle", now, actions)
+            self._tick_questions(now, actions)
         elif now >= self._active + settings.stream_inactivity_timeout:
             self._close(None, "idle", now, actions)
-        elif self._partner.keepalive and now >= self._wrote + settings.keepalive_interval / 2:
-            self._write(KEEP_ALIVE, now, actions)
+        else:
+            if self._sent is not None and self._acknowledging:
+                self._tick_acknowledgements(self._sent, now, actions)
+            if self._partner.keepalive and now >= self._wrote + self._keepalive:
+                self._write(KEEP_ALIVE, now, actions)
+
+    def _tick_questions(self, now: float, actions: list[Action]) -> None:
+        for question in [question for question, until in self._questions.items() if until <= now]:
+            del self._questions[question]
+            actions.append(Verified(*question, "error", "remote-server-timeout"))
+        if not self._questions and now >= self._active + self._settings.verify_idle_timeout:
+            self._close(None, "idle", now, actions)
+
+    def _tick_acknowledgements(self, sent: acks.Sent, now: float, actions: list[Action]) -> None:
+        self._looked = now
+        patience = self._settings.acknowledgement_timeout
+        if sent.waiting is not None and now >= sent.waiting + patience:
+            raise StreamError("connection-timeout", f"stanzas were not acknowledged within {patience:g} seconds")
+        if sent.tick(now):
+            self._request(sent, now, actions)
 
     # The end
 
+    def _close(self, condition: str | None, text: str, now: float, actions: list[Action]) -> None:
+        if self._acknowledging and self._sent is not None and len(self._sent):
+            self._request(self._sent, now, actions)
+        super()._close(condition, text, now, actions)
+
     def _ending(self, condition: str | None, text: str, by: str, actions: list[Action]) -> None:
         remote = self.pair.remote
-        if self.purpose == "stanzas" and not self._settled:
-            self._settled = True
-            bounce = _BOUNCES.get(condition or "", "remote-server-timeout")
-            said = ": ".join(part for part in (condition, text) if part)
-            why = text if by == "us" else f"{remote} ended the stream ({said or 'without a word'})"
-            actions.append(Failed(self.pair, bounce, why or "the stream was closed"))
+        bounce = _BOUNCES.get(condition or "", "remote-server-timeout")
+        said = ": ".join(part for part in (condition, text) if part)
+        why = text if by == "us" else f"{remote} ended the stream ({said or 'without a word'})"
+        self._fail_pair(bounce, why or "the stream was closed", actions)
         error = _VERIFY_ERRORS.get(condition or "", "remote-connection-failed")
         actions.extend(Verified(*question, "error", error) for question in self._questions)
         self._questions.clear()
+        if self._acknowledging and self._sent is not None:
+            actions.append(Doubtful(self._sent.take()))
 
 
 def _verified(question: tuple[Pair, str], outcome: str, element: Element) -> Verified:

@@ -24,6 +24,8 @@ class Settings:
     """How long we wait for the peer's half of the close handshake."""
     verify_idle_timeout: float = 10
     """How long an outbound stream that only verifies is kept with nothing left to verify."""
+    acknowledgement_timeout: float = 30
+    """How long the peer may leave stanzas unacknowledged after we have asked (XEP-0198)."""
     before: Limits = field(default=Limits(size=10_000, elements=32, depth=8, tag=10_000))
     """For peers that have proven nothing yet."""
     after: Limits = field(default=Limits(size=262_144, elements=10_000, depth=100, tag=32_768))
