@@ -15,6 +15,7 @@ from typing import Literal
 
 from .config import Snapshot
 from .current import Current
+from .forgery import without_forged
 from .gates import Verdict, decide, make_alike
 from .inside.link import Link
 from .inside.links import Links
@@ -75,6 +76,10 @@ class Relay:
                 # Who may be reached is not to be told by who gets which error while nobody can be.
                 self._back_to_partner(stanza, TIMEOUT, "wait", _INSIDE_TEXTS[TIMEOUT])
             return
+        honest = without_forged(stanza.payload, self.current.snapshot.domains)
+        if honest is not stanza.payload:
+            stanza.payload = honest
+            self.current.audit.counters["forged_marks"] += 1
         condition = self.links.send(stanza, source)
         if condition is not None:
             self.current.audit.refused(
