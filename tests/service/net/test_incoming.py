@@ -14,7 +14,7 @@ import pytest
 from peers.partner import dialback_key
 from peers.raw import Listener, RawPeer
 from xmpp_edge.current import Bounds
-from xmpp_edge.net.incoming import address_key
+from xmpp_edge.net.strangers import Strangers, address_key
 
 from .harness import ALICE, BOB, CAROL, OURS, QUICK, THEIRS, Records, World, error, eventually, run, world
 
@@ -146,7 +146,7 @@ def test_connections_that_come_all_at_once_find_the_same_bound():
             await eventually(lambda: counters["connections_in"] == 100)
             await eventually(lambda: len(here.service.incomings.strangers) == 10)
             assert counters["refused_too_many_unauthenticated"] == 90
-            assert sum(here.service.incomings.per_address.values()) == 10
+            assert here.service.incomings.strangers.addresses == 1
             closed = await asyncio.gather(*(peer.until_closed() for peer in peers[:80]), return_exceptions=True)
             assert set(closed) == {b""}
             for peer in peers:

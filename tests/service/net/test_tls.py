@@ -121,7 +121,6 @@ def test_both_directions_and_what_is_told(own, root):
     facts = channel.facts(lambda: judge)
     assert (facts.version, facts.direct, facts.certificate) == ("TLSv1.3", False, True)
     assert facts.judge(THEIRS).trusted
-    assert facts.judge(THEIRS).trusted
     assert judge.asked == [([f"CN={THEIRS}", "CN=Issuing CA"], THEIRS)]
     assert channel.receive(peer.say(b"hello")) == b"hello"
     assert peer.hear(channel.send(b"x" * 100_000))[:3] == b"xxx"
@@ -149,7 +148,7 @@ def test_every_certificate_passes_the_handshake_and_none_is_trusted_by_it(own, r
     shake(channel, Stranger(identity, Options(ciphers=b"DEFAULT:@SECLEVEL=0")))
     facts = channel.facts(lambda: None)
     assert facts.certificate == (identity is not None)
-    assert facts.judge(THEIRS) == Trust(False, "no_judge", "This edge judges no certificates.")
+    assert facts.judge(THEIRS) == Trust(False, "no_judge", "this edge judges no certificates")
 
 
 def test_without_a_certificate_the_judge_gets_an_empty_chain(own):

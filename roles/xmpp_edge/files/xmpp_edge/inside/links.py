@@ -10,6 +10,7 @@ server knows a component by one name, so there each partner domain has its own l
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..config import Inside, Snapshot
@@ -78,6 +79,15 @@ class Links:
         """Whether stanzas from this partner domain can be handed over now."""
         link = self._by_domain.get(domain)
         return link is not None and link.state == "up"
+
+    def handing_on(self, domains: Iterable[str]) -> Callable[[], bool]:
+        """A question: whether all that was sent until now in the name of these domains has left this process.
+
+        Where a link broke instead, its stanzas have gone back to their senders.
+        """
+        links = {self._by_domain[domain] for domain in domains if domain in self._by_domain}
+        waits = [(link.connection, link.connection.position) for link in links if link.connection is not None]
+        return lambda: all(connection.taken(position) for connection, position in waits)
 
     def link_of(self, domain: str) -> Link | None:
         """The link that carries a partner domain."""

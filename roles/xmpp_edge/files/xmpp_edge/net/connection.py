@@ -262,6 +262,15 @@ class Connection(asyncio.Protocol):
             self._confirmed = self._marks.popleft()[1]
         return self._confirmed
 
+    def taken(self, position: int) -> bool:
+        """The kernel has all bytes up to this position, or never will."""
+        return self.lost or self.finished or self.position - self.buffered >= position
+
+    def describe_tls(self) -> dict[str, Any]:
+        """For `xmpp-edge streams` and the audit: whether this connection is encrypted, and how."""
+        tls = self.channel.name if self.channel is not None and self.channel.done else None
+        return {"encrypted": tls is not None, "tls": tls}
+
     def hold(self, reason: object) -> None:
         """Read no more until every reason is released."""
         if not self._holds and self.transport is not None:

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL
 
 from ..records.names import domain as ascii_domain
-from .tls import Channel, WrongProtocol
+from .tls import Channel, TlsError, WrongProtocol
 
 ALPN = b"xmpp-server"
 _CIPHERS = (
@@ -78,7 +78,9 @@ class Contexts:
             certificate.server.set_tlsext_servername_callback(self._named)
 
     def server(self, *, direct: bool = False) -> Channel:
-        """For a connection that came to us; there must be a certificate."""
+        """For a connection that came to us; raises TlsError when there is nothing to prove ourselves by."""
+        if not self.certificates:
+            raise TlsError("This edge has no certificate; assign one for the usage `external`.")
         context = self.certificates[0].server
 
         def make() -> SSL.Connection:

@@ -10,42 +10,74 @@ after that does it count against its partner, because a name in a header is free
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import secrets
 import time
-from collections import Counter, OrderedDict
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
 
-from ..config import Difference
+from ..config import Difference, Partner
 from ..current import Current
-from ..stream.actions import Authenticated, Closed, Deliver, Pair, Refused, Verify
+from ..stream.actions import Acknowledge, Authenticated, Closed, Deliver, Doubtful, Pair, Refused, StartTls, Verify
 from ..stream.inbound import Inbound
 from ..xml.stanza import Stanza
 from .connection import Connection, Machine
+from .strangers import Strangers, address_key
+from .tls import TlsError
 from .verify import Verifiers
 
 DeliverTo = Callable[[Stanza, Pair, Connection], None]
+HandedOn = Callable[[], bool]
+HandingOn = Callable[[Iterable[str]], HandedOn]
+"""Given partner domains: a question whether all that came from them until now has left this process."""
+
+_LOOK_AGAIN = 0.05
+
+
+class Borrower(Protocol):
+    """Who sends stanzas of ours on streams that partners have opened (XEP-0288)."""
+
+    def lend(self, pair: Pair, stream: Incoming) -> None:
+        """The pair is proven on this stream, and the peer takes stanzas there."""
+
+    def writable(self, stream: Incoming, ready: bool) -> None:
+        """Its write buffer filled up or drained."""
+
+    def doubtful(self, stream: Incoming, stanzas: tuple[Stanza, ...]) -> None:
+        """The stream is about to end, and the peer never acknowledged these."""
+
+    def take_back(self, stream: Incoming, closed: Closed | None) -> None:
+        """The stream is gone."""
 
 
 class Incomings:
     """All of them, and the bounds on their number."""
 
     def __init__(
-        self, current: Current, verifiers: Verifiers, deliver: DeliverTo, heard_from: Callable[[Pair], None]
+        self,
+        current: Current,
+        verifiers: Verifiers,
+        deliver: DeliverTo,
+        heard_from: Callable[[Pair], None],
+        handing_on: HandingOn | None = None,
+        borrower: Borrower | None = None,
     ) -> None:
         self.current = current
         self.verifiers = verifiers
         self.deliver = deliver
         self.heard_from = heard_from
-        self.strangers: OrderedDict[Incoming, None] = OrderedDict()
+        self.handing_on = handing_on or (lambda _domains: lambda: True)
+        self.borrower = borrower
+        self.strangers: Strangers[Incoming] = Strangers()
         self.known: dict[Incoming, str] = {}
-        self.per_address: Counter[str] = Counter()
         self.emptier = asyncio.Event()
 
     def accept(self) -> Connection:
         """The protocol factory of the listener."""
         return Incoming(self).connection
+
+    def accept_direct(self) -> Connection:
+        """That of the listener for TLS from the first byte (XEP-0368)."""
+        return Incoming(self, direct=True).connection
 
     def count(self, partner: str) -> int:
         """Authenticated streams of one partner (its record's main domain)."""
@@ -61,13 +93,12 @@ class Incomings:
     def apply(self, change: Difference) -> None:
         """Close what a new Snapshot does not allow as it is; leave everything else alone."""
         snapshot = self.current.snapshot
+        self.renew_credentials()
         for incoming in [*self.known, *self.strangers]:
             machine = incoming.machine
             if machine is None:
                 continue
             machine.policy = snapshot
-            # Partners ask here about keys of streams that we open from now on.
-            machine.credentials = self.current.credentials()
             remotes = {pair.remote for pair in machine.pairs} | ({machine.remote} if machine.remote else set())
             locals_ = {pair.local for pair in machine.pairs}
             if change.federation_off:
@@ -78,6 +109,13 @@ class Incomings:
                 incoming.connection.close("host-gone", "This domain is no longer served here.")
             elif remotes & change.remote_domains:
                 incoming.connection.close("reset", "The settings for this partner have changed; connect again.")
+
+    def renew_credentials(self) -> None:
+        """Partners ask on any stream about keys of streams that we open from now on."""
+        credentials = self.current.credentials()
+        for incoming in [*self.known, *self.strangers]:
+            if incoming.machine is not None:
+                incoming.machine.credentials = credentials
 
     async def close(self, condition: str, text: str, seconds: float) -> None:
         """End every stream; with the peer's consent, or without it after a moment."""
@@ -96,29 +134,37 @@ class Incomings:
 class Incoming:
     """One connection; the owner of its driver and its machine."""
 
-    def __init__(self, everyone: Incomings) -> None:
+    def __init__(self, everyone: Incomings, *, direct: bool = False) -> None:
         self.everyone = everyone
         self.current = everyone.current
-        self.connection = Connection(self, everyone.current)
+        self.direct = direct
+        self.connection = Connection(self, everyone.current, accepted=True)
         self.machine: Inbound | None = None
         self.since = time.time()
         self.received = 0
-        self._address = ""
+        self._trusted: dict[Pair, bool] = {}
+        self._lent = False
+        self._asked: tuple[int, HandedOn] | None = None
+        """How much the peer wants to hear acknowledged, and whether that is handed on."""
         self._unused: asyncio.TimerHandle | None = None
         self._told = False
         """The audit has a line that says why this connection ends."""
 
     def opened(self, connection: Connection) -> None:
         everyone, current = self.everyone, self.current
-        self._address = address_key(connection.peer)
-        everyone.per_address[self._address] += 1
-        everyone.strangers[self] = None
+        number = everyone.strangers.add(self, address_key(connection.peer))
         current.audit.counters["connections_in"] += 1
-        if everyone.per_address[self._address] > current.bounds.per_address:
+        if number > current.bounds.per_address:
             self._turn_away("too_many_from_address")
             return
         if len(everyone.strangers) > current.snapshot.limits.unauthenticated_limit:
-            next(iter(everyone.strangers))._turn_away("too_many_unauthenticated")
+            first = everyone.strangers.first_to_go()
+            first._turn_away("too_many_unauthenticated")
+            if first is self:
+                return
+        if self.direct and not self._start_tls():
+            connection.abort()
+            return
         self._unused = connection.loop.call_later(
             current.snapshot.limits.stream_establishment_timeout, self._drop_unused
         )
@@ -130,7 +176,8 @@ class Incoming:
             credentials=current.credentials(),
             make_id=_new_id,
             settings=current.settings,
-            now=connection.loop.time(),
+            # Who is slow with the first byte has less time for the rest.
+            now=connection.began,
             peer_address=connection.peer,
         )
         return self.machine
@@ -142,8 +189,15 @@ class Incoming:
             self.everyone.deliver(action.stanza, action.pair, connection)
         elif isinstance(action, Verify):
             self._verify(action)
+        elif isinstance(action, Acknowledge):
+            self._acknowledge(action.count)
         elif isinstance(action, Authenticated):
             self._authenticated(action)
+        elif isinstance(action, StartTls):
+            self._start_tls()
+        elif isinstance(action, Doubtful):
+            if self._lent and self.everyone.borrower is not None:
+                self.everyone.borrower.doubtful(self, action.stanzas)
         elif isinstance(action, Refused):
             self._told = True
             self.current.audit.refused(
@@ -156,19 +210,26 @@ class Incoming:
             )
 
     def writable(self, connection: Connection, ready: bool) -> None:
-        """Answers are small; a peer that takes none gets no more questions answered either."""
+        """Answers are small; a peer that takes none gets no more questions answered either.
+
+        One that gets our stanzas as well is read on: were it to do the same, nobody would ever read again.
+        """
+        if self._lent and self.everyone.borrower is not None:
+            self.everyone.borrower.writable(self, ready)
         if ready:
             connection.release(self)
-        else:
+        elif not self._lent:
             connection.hold(self)
 
     def closed(self, connection: Connection, closed: Closed | None) -> None:
         everyone = self.everyone
         if self._unused is not None:
             self._unused.cancel()
-        self._no_stranger()
+        everyone.strangers.remove(self)
         partner = everyone.known.pop(self, None)
         everyone.emptier.set()
+        if self._lent and everyone.borrower is not None:
+            everyone.borrower.take_back(self, closed)
         if partner is not None:
             self.current.audit.partner(
                 "stream_closed",
@@ -195,7 +256,13 @@ class Incoming:
             "direction": "in",
             "address": self.connection.peer,
             "since": int(self.since),
-            "pairs": [{"local": pair.local, "remote": pair.remote, "method": how} for pair, how in pairs.items()],
+            **self.connection.describe_tls(),
+            "authenticated": bool(pairs),
+            "bidi": self._lent,
+            "pairs": [
+                {"local": pair.local, "remote": pair.remote, "method": how, "trusted": self._trusted.get(pair, False)}
+                for pair, how in pairs.items()
+            ],
             "state": "up" if pairs else "negotiating",
             "stanzas": self.received,
         }
@@ -208,17 +275,38 @@ class Incoming:
     def _turn_away(self, reason: str) -> None:
         self.current.audit.refused(reason, known=False, address=self.connection.peer)
         # Its end is told one turn of the loop later; until then the next that is too many must not find it again.
-        self._no_stranger()
+        self.everyone.strangers.remove(self)
         self.connection.abort()
 
-    def _no_stranger(self) -> None:
-        if self not in self.everyone.strangers:
+    def _start_tls(self) -> bool:
+        try:
+            self.connection.start_tls(self.current.tls.server(direct=self.direct))
+        except TlsError as problem:
+            # The certificate went with a reload that came in between.
+            if self.machine is not None:
+                self.connection.perform(self.machine.tls_failed(str(problem), self.connection.loop.time()))
+            return False
+        return True
+
+    def _acknowledge(self, count: int) -> None:
+        """Say so when all that has come until now has been handed on."""
+        assert self.machine is not None
+        first = self._asked is None
+        self._asked = (count, self.everyone.handing_on({pair.remote for pair in self.machine.pairs}))
+        if first:
+            # What this turn has written leaves at its end.
+            self.connection.loop.call_soon(self._answer)
+
+    def _answer(self) -> None:
+        machine, connection, asked = self.machine, self.connection, self._asked
+        if machine is None or asked is None or connection.finished:
             return
-        del self.everyone.strangers[self]
-        per_address = self.everyone.per_address
-        per_address[self._address] -= 1
-        if per_address[self._address] <= 0:
-            del per_address[self._address]
+        count, handed_on = asked
+        if not handed_on():
+            connection.loop.call_later(_LOOK_AGAIN, self._answer)
+            return
+        self._asked = None
+        connection.perform(machine.acknowledge(count, connection.loop.time()))
 
     def _verify(self, action: Verify) -> None:
         def answer(outcome: str, condition: str | None) -> None:
@@ -243,12 +331,26 @@ class Incoming:
             local=pair.local,
             remote=pair.remote,
             method=action.method,
+            encrypted=action.encrypted,
+            trusted=action.trusted,
+            bidi=action.bidi,
+            tls=self.connection.describe_tls()["tls"],
             address=self.connection.peer,
         )
+        self._trusted[pair] = action.trusted
         everyone.heard_from(pair)
-        if self in everyone.known:
-            return
-        self._no_stranger()
+        if self in everyone.known or self._counted(partner, pair):
+            self._lend(action)
+
+    def _lend(self, action: Authenticated) -> None:
+        if action.bidi and self.everyone.borrower is not None:
+            self._lent = True
+            self.everyone.borrower.lend(action.pair, self)
+
+    def _counted(self, partner: Partner, pair: Pair) -> bool:
+        """From now on it counts against its partner; False when that is too much."""
+        everyone, snapshot = self.everyone, self.current.snapshot
+        everyone.strangers.remove(self)
         reason = None
         if len(everyone.known) >= snapshot.limits.connection_limit:
             reason = "connection_limit"
@@ -257,21 +359,9 @@ class Incoming:
         if reason is not None:
             self.current.audit.refused(reason, local=pair.local, remote=pair.remote, address=self.connection.peer)
             self.connection.close("resource-constraint", "Too many streams are open; use those that there are.")
-            return
+            return False
         everyone.known[self] = partner.domain
-
-
-def address_key(peer: str) -> str:
-    """What counts as one address: an IPv4 address, or a /64 of IPv6."""
-    try:
-        address = ipaddress.ip_address(peer.partition("%")[0])
-    except ValueError:
-        return peer
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped is not None:
-            return str(address.ipv4_mapped)
-        return str(ipaddress.IPv6Network((address, 64), strict=False))
-    return str(address)
+        return True
 
 
 def _new_id() -> str:

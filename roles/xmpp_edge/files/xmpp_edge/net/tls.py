@@ -117,6 +117,12 @@ class Channel:
             # It is over anyway.
             self.failed = True
 
+    @property
+    def name(self) -> str:
+        """Version and cipher, in one line for people."""
+        engine = self._engine()
+        return f"{engine.get_protocol_version_name()} {engine.get_cipher_name()}"
+
     def facts(self, judge: Callable[[], Judging | None]) -> Tls:
         """What the stream is told; ``judge`` gives the one in force whenever the stream asks."""
         engine = self._engine()
@@ -172,23 +178,17 @@ class _Peer:
         self._server = server
         self._judge = judge
         self._chain: list[x509.Certificate] | None = None
-        self._known: dict[str, tuple[Judging, Trust]] = {}
 
     def trust(self, domain: str) -> Trust:
         judge = self._judge()
         if judge is None:
-            return Trust(trusted=False, reason="no_judge", text="This edge judges no certificates.")
-        known = self._known.get(domain)
-        if known is not None and known[0] is judge:
-            return known[1]
+            return Trust(trusted=False, reason="no_judge", text="this edge judges no certificates")
         try:
             if self._chain is None:
                 self._chain = self._read()
-            answer = judge.trust(self._chain, domain)
         except ValueError as problem:
-            answer = Trust(trusted=False, reason="certificate_unreadable", text=f"The certificate is broken: {problem}")
-        self._known[domain] = (judge, answer)
-        return answer
+            return Trust(trusted=False, reason="malformed", text=f"the certificate cannot be read ({problem})")
+        return judge.trust(self._chain, domain)
 
     def _read(self) -> list[x509.Certificate]:
         chain: list[x509.Certificate] = self._engine.get_peer_cert_chain(as_cryptography=True) or []
