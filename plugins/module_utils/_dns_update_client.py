@@ -92,14 +92,15 @@ class Client:
 
         self._dns = dns
         self._unreadable = (dns.exception.DNSException, ValueError, IndexError, struct.error)
-        self._server, self._port, self._timeout = server, port, timeout
+        self.server = server
+        self._port, self._timeout = port, timeout
         self._key = (
             dns.tsig.Key(_absolute(key.name), key.secret, _absolute(_wire_algorithm(key.algorithm))) if key else None
         )
         self._socket: socket.socket | None = None
 
     def __str__(self) -> str:
-        return f"{self._server} port {self._port}"
+        return f"{self.server} port {self._port}"
 
     def close(self) -> None:
         if self._socket is not None:
@@ -273,7 +274,7 @@ class Client:
     def _connect(self, what: str) -> socket.socket:
         if self._socket is None:
             try:
-                self._socket = socket.create_connection((self._server, self._port), timeout=self._timeout)
+                self._socket = socket.create_connection((self.server, self._port), timeout=self._timeout)
             except socket.timeout:
                 hint = (
                     f"no connection within {self._timeout:g} s; is the address right, and TCP port {self._port} open?"
@@ -307,6 +308,23 @@ def elsewhere(name: str, timeout: float) -> Answer | None:
     except (dns.exception.DNSException, OSError):
         return None
     return Answer(None, None, None)
+
+
+def resolve(key: Key, resolver: tuple[str, int], timeout: float) -> RecordSet | None:
+    """What a resolver says of a record set; raises DnsError where it does not know."""
+    import dns.exception
+    import dns.resolver
+
+    asked = dns.resolver.Resolver(configure=False)
+    asked.nameservers, asked.port, asked.lifetime = [resolver[0]], resolver[1], timeout
+    try:
+        answer = asked.resolve(_absolute(key.name), key.type, raise_on_no_answer=False)
+    except dns.resolver.NXDOMAIN:
+        return None
+    except (dns.exception.DNSException, OSError, ValueError) as exc:
+        what = f"{resolver[0]} port {resolver[1]}, asked for {key.type} of {key.name}"
+        raise DnsError(what, "TIMEOUT", f"no usable answer ({type(exc).__name__})") from None
+    return _from_wire(answer.rrset) if answer.rrset is not None else None
 
 
 def batches(changes: Sequence[Change], limit: int = 50000) -> list[list[Change]]:

@@ -19,6 +19,9 @@ from ._records.errors import Problem, RecordError
 DEFAULT_ALGORITHM = "hmac-sha256"
 ALGORITHMS = ("hmac-md5", "hmac-sha1", "hmac-sha224", "hmac-sha256", "hmac-sha384", "hmac-sha512")
 
+_OPTIONS = ("key_name", "key_algorithm", "key_secret", "key_file")
+VARIABLES = {option: f"XMPP_FEDERATION_DNS_{option.upper()}" for option in _OPTIONS}
+
 _COMMENT = re.compile(r'("(?:[^"\\\n]|\\.)*")|/\*.*?\*/|(?://|#)[^\n]*', re.DOTALL)
 _TOKEN = re.compile(r'"((?:[^"\\\n]|\\.)*)"|([{};])|([^\s{};"]+)')
 
@@ -84,17 +87,34 @@ def _secret(text: str) -> bytes:
     return secret
 
 
-def from_options(options: Mapping[str, Any]) -> TsigKey | None:
-    """The key that the options mean, or None where they name none."""
+def from_options(options: Mapping[str, Any], environment: Mapping[str, str]) -> TsigKey | None:
+    """The key that the options mean, or the environment where they name none; None where neither does."""
+    if not (options.get("key_file") or options.get("key_secret")):
+        options = _from_environment(options, environment)
     if options.get("key_file"):
         return _from_file(options["key_file"], options.get("key_name"), options.get("key_algorithm"))
+    name = options.get("key_name")
     if not options.get("key_secret"):
+        if name:
+            raise _fail("key_name", "the key has no secret", "give `key_file` or `key_secret` too")
         return None
+    if not name:
+        raise _fail("key_name", "the secret belongs to no key", "give the name by which the server knows the key")
     try:
         secret = _secret(options["key_secret"])
     except ValueError as exc:
         raise _fail("key_secret", str(exc), "give it as the key file has it, in Base64") from None
-    return TsigKey(options["key_name"], options.get("key_algorithm") or DEFAULT_ALGORITHM, secret)
+    try:
+        algorithm = _algorithm(options.get("key_algorithm") or DEFAULT_ALGORITHM)
+    except ValueError as exc:
+        raise _fail("key_algorithm", str(exc), "use what the server has for this key") from None
+    return TsigKey(name, algorithm, secret)
+
+
+def _from_environment(options: Mapping[str, Any], environment: Mapping[str, str]) -> Mapping[str, Any]:
+    """The same options, with what they leave open taken from variables that are set."""
+    found = {option: environment.get(variable) for option, variable in VARIABLES.items()}
+    return {**options, **{option: options.get(option) or text for option, text in found.items()}}
 
 
 def _from_file(path: str, name: str | None, algorithm: str | None) -> TsigKey:

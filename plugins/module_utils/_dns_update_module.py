@@ -9,13 +9,15 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import os
 from typing import Any, Mapping, NamedTuple, Sequence
 
 from . import _dns_update_key as tsig
+from . import _dns_update_verify as verify
 from ._dns_update_client import Answer, Client, ConflictError, DnsError, batches, elsewhere
 from ._dns_update_entries import entries as read_entries
-from ._dns_update_plan import ADDRESS_TYPES, Change, Entry, Key, Plan, RecordSet, diff, lines, needed, plan
-from ._records import names
+from ._dns_update_plan import ADDRESS_TYPES, Change, Entry, Key, Plan, RecordSet, diff, needed, plan
+from ._records import fields, names
 from ._records.errors import Problem, RecordError
 
 # A plan is made anew when another editor was faster; whoever is beaten three times in a row gives up.
@@ -45,12 +47,22 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "key_file": {"type": "path", "no_log": False},
     "timeout": {"type": "int", "default": 10},
     "verify": {"type": "bool", "default": True},
+    "resolver": {"type": "str"},
 }
 RULES: dict[str, Any] = {
     "mutually_exclusive": [*([option, "records"] for option in RECORD), ["key_secret", "key_file"]],
     "required_one_of": [["domain", "records"]],
     "required_by": {"key_secret": ["key_name"]},
 }
+
+
+class Asked(NamedTuple):
+    """The options, read."""
+
+    entries: list[Entry]
+    key: tsig.TsigKey | None
+    zone: str | None
+    resolver: tuple[str, int] | None
 
 
 class Read(NamedTuple):
@@ -64,13 +76,13 @@ class Read(NamedTuple):
 def run(module: Any) -> None:
     options = module.params
     try:
-        wanted, key, zone = _wanted(options)
+        asked = _asked(options)
     except RecordError as exc:
         module.fail_with(exc.problems)
-    client = Client(options["server"], options["server_port"], key, options["timeout"])
+    client = Client(options["server"], options["server_port"], asked.key, options["timeout"])
     done: list[Change] = []
     try:
-        result = _converge(module, client, wanted, zone, done)
+        result = _converge(module, client, asked, done)
     except RecordError as exc:
         module.fail_json(msg=str(exc), problems=[problem.as_dict() for problem in exc.problems])
     except (DnsError, ConflictError) as exc:
@@ -83,10 +95,10 @@ def run(module: Any) -> None:
     module.exit_json(**result)
 
 
-def _wanted(options: Mapping[str, Any]) -> tuple[list[Entry], tsig.TsigKey | None, str | None]:
+def _asked(options: Mapping[str, Any]) -> Asked:
     problems: list[Problem] = []
     wanted: list[Entry] = []
-    key, zone = None, None
+    key, zone, resolver = None, None, None
     single = options["records"] is None
     try:
         wanted = read_entries([options] if single else options["records"], single)
@@ -98,24 +110,25 @@ def _wanted(options: Mapping[str, Any]) -> tuple[list[Entry], tsig.TsigKey | Non
         problems.append(Problem("", "server_port", "it is out of range", "give a number from 1 to 65535"))
     if options["timeout"] < 1:
         problems.append(Problem("", "timeout", "it is out of range", "give at least one second"))
-    if options["key_name"] and not (options["key_secret"] or options["key_file"]):
-        problems.append(Problem("", "key_name", "the key has no secret", "give `key_file` or `key_secret` too"))
     try:
-        key = tsig.from_options(options)
+        key = tsig.from_options(options, os.environ)
     except RecordError as exc:
         problems.extend(exc.problems)
     try:
         zone = names.domain(options["zone"]) if options["zone"] else None
     except ValueError as exc:
         problems.append(Problem("", "zone", str(exc), "give the name of the zone, or leave it out"))
+    try:
+        resolver = fields.resolver(options["resolver"]) if options["resolver"] else None
+    except ValueError as exc:
+        problems.append(Problem("", "resolver", str(exc), "give its address, with :port where that is not 53"))
     if problems:
         raise RecordError(problems)
-    return wanted, key, zone
+    return Asked(wanted, key, zone, resolver)
 
 
-def _converge(
-    module: Any, client: Client, wanted: Sequence[Entry], zone: str | None, done: list[Change]
-) -> dict[str, Any]:
+def _converge(module: Any, client: Client, asked: Asked, done: list[Change]) -> dict[str, Any]:
+    wanted, zone, resolver = asked.entries, asked.zone, asked.resolver
     for attempt in range(ATTEMPTS):
         now = read(client, wanted, zone, module.params["timeout"] if module.params["verify"] else None)
         planned = plan(now.sets, wanted, module.params["purge"])
@@ -128,16 +141,20 @@ def _converge(
             if attempt == ATTEMPTS - 1:
                 raise
     made = planned.changes if module.check_mode else tuple(sorted(done))
+    seen: list[verify.Seen] = []
     if done and module.params["verify"]:
-        verify(client, made)
-    if made and now.warnings:
-        module.warn(" ".join(now.warnings))
+        verify.primary(client, made)
+        seen = verify.followers(client, made, now.zones, module.params["timeout"], resolver)
+    told = [*now.warnings, *verify.warnings(seen)] if made else []
+    if told:
+        module.warn(" ".join(told))
     touched = {change.key for change in made}
     results = [
         {**result, "zone": now.zones.get(entry.owner.name), "changed": bool(touched.intersection(entry.record_sets()))}
         for entry, result in zip(wanted, planned.results)
     ]
-    result: dict[str, Any] = {"changed": bool(made), "records": results}
+    servers = [entry.as_dict() for entry in seen]
+    result: dict[str, Any] = {"changed": bool(made), "records": results, "servers": servers}
     if module._diff:
         result["diff"] = {"before_header": str(client), "after_header": str(client), **diff(made)}
     return result
@@ -250,15 +267,3 @@ def _order(change: Change) -> int:
     if change.key.type == "SRV":
         return 1
     return 0 if change.after is not None else 2
-
-
-def verify(client: Client, changes: Sequence[Change]) -> None:
-    """The server said yes; see whether it also did."""
-    answers = client.ask([change.key for change in changes])
-    for change in changes:
-        answer = answers[change.key]
-        found = answer.found if answer else None
-        if found != change.after:
-            shown = lines(change.key, found).strip() or "nothing"
-            what = f"{client}, looking at {change.key.name} after the update"
-            raise DnsError(what, "MISMATCH", f"the server took the update and now shows {shown}")

@@ -144,7 +144,11 @@ options:
     type: str
     choices: [hmac-md5, hmac-sha1, hmac-sha224, hmac-sha256, hmac-sha384, hmac-sha512]
   key_secret:
-    description: The secret of the TSIG key, in Base64.
+    description:
+      - The secret of the TSIG key, in Base64.
+      - Where neither this nor O(key_file) is given, the module looks at the variables E(XMPP_FEDERATION_DNS_KEY_FILE),
+        E(XMPP_FEDERATION_DNS_KEY_SECRET), E(XMPP_FEDERATION_DNS_KEY_NAME) and E(XMPP_FEDERATION_DNS_KEY_ALGORITHM) of its environment.
+        This suits pipelines, which keep their secrets there.
     type: str
   key_file:
     description:
@@ -158,10 +162,17 @@ options:
   verify:
     description:
       - Read the records again after an update, and fail if the server does not show them.
+      - Then look at the other name servers of the zone, for as long as O(timeout) says, and warn of those that do not show them yet.
       - Look up targets that O(server) knows nothing about with the resolver of the host where the module runs, and refuse those that are
         aliases or have no address. Set this to V(false) where that resolver sees another DNS than the partners do.
     type: bool
     default: true
+  resolver:
+    description:
+      - A resolver that is asked for the records after an update too, such as a public one that partners may use.
+      - An address, with C(:port) where that is not 53. What it does not show yet is warned of.
+      - It has no effect if O(verify=false).
+    type: str
 extends_documentation_fragment:
   - xmpp.federation._attributes
   - xmpp.federation._attributes.actiongroup_dns
@@ -217,6 +228,14 @@ EXAMPLES = r"""
   delegate_to: localhost
   check_mode: true
   diff: true
+
+- name: Publish with the key that a pipeline has in XMPP_FEDERATION_DNS_KEY_NAME and XMPP_FEDERATION_DNS_KEY_SECRET
+  xmpp.federation.srv_record:
+    domain: example.org
+    target: edge.example.org
+    server: ns1.example.org
+    resolver: 9.9.9.9
+  delegate_to: localhost
 
 - name: Take a domain out of federation
   xmpp.federation.srv_record:
@@ -285,6 +304,30 @@ records:
       description: Whether this record, or an address of its target, was changed.
       type: bool
       sample: true
+servers:
+  description:
+    - What the other name servers of the zones, and the O(resolver), show after the update.
+    - Empty where nothing was written, in check mode, and if O(verify=false).
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: Name of the server, or address of the resolver.
+      type: str
+      sample: ns2.example.org
+    zone:
+      description: The zone, or V(null) for the resolver.
+      type: str
+      sample: example.org
+    state:
+      description: V(shown), V(behind) if it shows something else so far, V(unreachable) if it gave no usable answer.
+      type: str
+      sample: shown
+    text:
+      description: What it shows instead, or why it gives no answer.
+      type: str
+      sample: ""
 rcode:
   description: The server's response code, or C(TIMEOUT), C(UNREACHABLE), C(CONFLICT) or C(MISMATCH).
   returned: when the server did not do what was asked

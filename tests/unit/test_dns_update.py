@@ -63,19 +63,19 @@ def test_key_files_that_will_not_do(tmp_path: Path, text: str, options: dict[str
     path = tmp_path / "key"
     path.write_text(text)
     with pytest.raises(RecordError, match=words) as caught:
-        tsig.from_options({"key_file": str(path), **options})
+        tsig.from_options({"key_file": str(path), **options}, {})
     assert SECRET not in str(caught.value)
 
 
 def test_key_file_that_is_not_there() -> None:
     with pytest.raises(RecordError, match="cannot be read"):
-        tsig.from_options({"key_file": "/nonexistent"})
+        tsig.from_options({"key_file": "/nonexistent"}, {})
 
 
 def test_key_names_are_compared_as_names(tmp_path: Path) -> None:
     path = tmp_path / "key"
     path.write_text(KEY_FILE)
-    key = tsig.from_options({"key_file": str(path), "key_name": "EDGE"})
+    key = tsig.from_options({"key_file": str(path), "key_name": "EDGE"}, {})
     assert key is not None
     assert key.algorithm == "hmac-sha512"
     assert "secret" not in repr(key)

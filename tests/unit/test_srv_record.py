@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,11 @@ from typing import Any
 import dns.rdata
 import pytest
 import yaml
-from ansible_collections.xmpp.federation.plugins.module_utils import _dns_update_client, _dns_update_module
+from ansible_collections.xmpp.federation.plugins.module_utils import (
+    _dns_update_client,
+    _dns_update_module,
+    _dns_update_verify,
+)
 from ansible_collections.xmpp.federation.plugins.module_utils._dns_update_plan import RecordSet
 from ansible_collections.xmpp.federation.plugins.modules import srv_record
 from ansible_collections.xmpp.federation.tests.peers.dns_server import DnsServer, Zones
@@ -84,7 +89,8 @@ def test_check_do_again(run: Run, server: DnsServer) -> None:
     assert len(server.updates()) == 1
     again = run(**options)
     check_again = run(check=True, **options)
-    assert foreseen == done
+    # What other name servers show can only be known when something was written.
+    assert foreseen == {**done, "servers": [], "warnings": []}
     assert done["diff"]["before"] == ""
     assert done["diff"]["after"] == (
         f"{OWNER}. 60 IN SRV 0 0 5269 new.a.example.\n"
@@ -463,7 +469,7 @@ def test_results_are_the_documented_ones(run: Run, server: DnsServer) -> None:
     bad = run(records=[{"domain": "a b"}])
     server.behave("refused")
     refused = run(domain="a.example", state="absent")
-    for result, names in ((done, {"records"}), (bad, {"problems"}), (refused, {"rcode", "applied"})):
+    for result, names in ((done, {"records", "servers"}), (bad, {"problems"}), (refused, {"rcode", "applied"})):
         assert set(result) - {"changed", "failed", "diff", "msg", "warnings"} == names
         for name in names:
             assert type(result[name]).__name__ == told[name]["type"]
@@ -486,3 +492,75 @@ def test_single_options_are_those_of_a_list_entry() -> None:
     assert set(told) == set(_dns_update_module.OPTIONS)
     assert set(entry) == set(_dns_update_module.RECORD)
     assert all(one["description"] == f"See O({name})." for name, one in entry.items())
+
+
+@pytest.fixture
+def second(server: DnsServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[DnsServer]:
+    """Another name server of the zone, at the same port of another address."""
+    monkeypatch.setattr(_dns_update_verify, "PORT", server.port)
+    records = [*ZONES["a.example"], "@ NS ns", "@ NS ns2", "ns A 127.0.0.1", "ns2 A 127.0.0.2"]
+    server.zones = Zones({**ZONES, "a.example": records}, None)
+    with DnsServer(ZONES, host="127.0.0.2", port=server.port) as running:
+        yield running
+
+
+def seen(result: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(entry["name"], entry["state"]) for entry in result["servers"]]
+
+
+def test_other_name_servers_show_it(run: Run, server: DnsServer, second: DnsServer) -> None:
+    second.zones = server.zones
+    assert seen(run(domain="a.example", target="edge.a.example")) == [("ns2.a.example", "shown")]
+    again = run(domain="a.example", target="edge.a.example")
+    assert (again["changed"], again["servers"]) == (False, [])
+
+
+def test_name_server_that_follows_later(run: Run, server: DnsServer, second: DnsServer) -> None:
+    second.behave_for(OWNER, "SRV", "refused")
+    done: list[dict[str, Any]] = []
+    change = threading.Thread(target=lambda: done.append(run(domain="a.example", target="edge.a.example", timeout=20)))
+    change.start()
+    while not second.queries(OWNER):
+        assert change.is_alive()
+    second.zones = server.zones
+    second.behave_for(OWNER, "SRV", "normal")
+    change.join()
+    assert seen(done[0]) == [("ns2.a.example", "shown")]
+
+
+def test_name_server_that_stays_behind(run: Run, second: DnsServer) -> None:
+    result = run(domain="a.example", target="edge.a.example")
+    assert seen(result) == [("ns2.a.example", "behind")]
+    assert "ns2.a.example: _xmpp-server._tcp.a.example is nothing there, so far." in result["warnings"][0]
+
+
+def test_name_server_that_nobody_reaches(run: Run, second: DnsServer) -> None:
+    second.stop()
+    result = run(domain="a.example", target="edge.a.example")
+    assert result["changed"] is True
+    assert seen(result) == [("ns2.a.example", "unreachable")]
+
+
+def test_resolver_is_asked_if_wanted(run: Run, server: DnsServer, second: DnsServer) -> None:
+    second.zones = server.zones
+    public = f"127.0.0.2:{second.port}"
+    result = run(domain="b.example", target="edge.a.example", resolver=public)
+    assert ("127.0.0.2", "shown") in seen(result)
+    refused = run(domain="a.example", target="edge.a.example", resolver="dns.example")
+    assert (refused["failed"], refused["problems"][0]["key"]) == (True, "resolver")
+
+
+def test_key_from_the_environment(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = {"domain": "a.example", "target": "edge.a.example", "key_name": None, "key_secret": None}
+    monkeypatch.setenv("XMPP_FEDERATION_DNS_KEY_SECRET", SECRET)
+    nameless = run(**options)
+    assert (nameless["failed"], nameless["problems"][0]["key"]) == (True, "key_name")
+    monkeypatch.setenv("XMPP_FEDERATION_DNS_KEY_NAME", "edge")
+    assert run(**options)["changed"] is True
+    # What the task says goes before what the environment says.
+    monkeypatch.setenv("XMPP_FEDERATION_DNS_KEY_FILE", str(tmp_path / "none"))
+    given = run(**{**options, "key_name": "edge", "key_secret": SECRET})
+    assert given["changed"] is False
+    failed = run(**options)
+    assert (failed["failed"], failed["problems"][0]["key"]) == (True, "key_file")
+    assert SECRET not in str([nameless, given, failed])

@@ -73,8 +73,8 @@ def _host(value: str) -> str:
         return names.domain(value)
 
 
-def _resolver(value: str) -> str:
-    """An address with an optional port; port 53 goes without saying."""
+def resolver(value: str) -> tuple[str, int]:
+    """Address and port of a resolver, from an address with an optional port; raises ValueError."""
     bracketed = re.match(r"\[([^\]]*)\](?::([0-9]{1,5}))?\Z", value)
     plain = re.match(r"([0-9.]+):([0-9]{1,5})\Z", value)
     match = bracketed or plain
@@ -85,9 +85,15 @@ def _resolver(value: str) -> str:
         raise ValueError(f"{value!r} is not the address of a resolver") from None
     if not 1 <= port <= 65535:
         raise ValueError(f"{value!r} has a port outside 1 to 65535")
+    return str(address), port
+
+
+def _resolver(value: str) -> str:
+    """Port 53 goes without saying."""
+    address, port = resolver(value)
     if port == 53:
-        return str(address)
-    return f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"
+        return address
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 def _pin(value: str) -> str:
