@@ -13,7 +13,7 @@ from xmpp_edge.stream.actions import Action, Authenticated, Closed, Deliver, Pai
 from xmpp_edge.stream.inbound import Inbound
 from xmpp_edge.stream.machine import Machine
 from xmpp_edge.stream.outbound import Outbound
-from xmpp_edge.stream.security import Credentials
+from xmpp_edge.stream.security import Credentials, Tls, Trust
 from xmpp_edge.stream.settings import Settings
 
 OURS = "inside.example"
@@ -24,6 +24,7 @@ STRICT = "strict.example"
 STRANGER = "stranger.example"
 SECRET = "s3cr3tf0rd14lb4ck"
 CREDENTIALS = Credentials(SECRET)
+CERTIFIED = Credentials(SECRET, certificate=True)
 STREAM_ID = "D60000229F"
 PAIR = Pair(local=OURS, remote=THEIRS)
 
@@ -37,6 +38,10 @@ OUR_HEADER = (
     " xml:lang='en'>"
 )
 FEATURES = "<stream:features><dialback xmlns='urn:xmpp:features:dialback'><errors/></dialback></stream:features>"
+LIMITS = (
+    "<limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>262144</max-bytes><idle-seconds>300</idle-seconds></limits>"
+)
+OUR_FEATURES = FEATURES.replace("</stream:features>", LIMITS + "</stream:features>")
 THEIR_HEADER = (
     "<?xml version='1.0'?><stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams'"
     " xmlns:db='jabber:server:dialback' from='partner.example' to='inside.example' id='417GAF25' version='1.0'>"
@@ -88,8 +93,22 @@ class Policy:
         return self.access.get(bare, Access())
 
 
-def inbound(policy: Policy | None = None, settings: Settings | None = None, now: float = 0) -> Inbound:
-    return Inbound(policy or Policy(), CREDENTIALS, lambda: STREAM_ID, settings or Settings(), now, "192.0.2.1")
+def inbound(
+    policy: Policy | None = None,
+    settings: Settings | None = None,
+    now: float = 0,
+    credentials: Credentials = CREDENTIALS,
+) -> Inbound:
+    return Inbound(policy or Policy(), credentials, lambda: STREAM_ID, settings or Settings(), now, "192.0.2.1")
+
+
+def tls(*proven: str, direct: bool = False, reason: str = "unknown_ca", text: str = "nobody knows its CA") -> Tls:
+    """TLS with a certificate that proves these domains, or none at all where there are none."""
+
+    def judge(domain: str) -> Trust:
+        return Trust(True, "trusted") if domain in proven else Trust(False, reason, text)
+
+    return Tls("TLSv1.3", "TLS_AES_256_GCM_SHA384", direct, bool(proven), judge)
 
 
 def outbound(

@@ -16,9 +16,9 @@ from .support import (
     ALSO_OURS,
     ALSO_THEIRS,
     END,
-    FEATURES,
     HEADER,
     MESSAGE,
+    OUR_FEATURES,
     OUR_HEADER,
     OURS,
     PAIR,
@@ -51,7 +51,7 @@ BARE_HEADER = (
 
 def test_dialback_from_the_header_to_the_first_stanza() -> None:
     machine, actions = both_ways(inbound, HEADER + result("the key"))
-    assert joined(actions) == [Send((OUR_HEADER + FEATURES).encode()), Verify(PAIR, "the key", STREAM_ID)]
+    assert joined(actions) == [Send((OUR_HEADER + OUR_FEATURES).encode()), Verify(PAIR, "the key", STREAM_ID)]
     assert machine.remote == THEIRS
     assert machine.verified(PAIR, STREAM_ID, "valid", None, 1) == [
         Send(b"<db:result from='inside.example' to='partner.example' type='valid'/>"),
@@ -92,7 +92,7 @@ def test_a_header_without_addresses_is_decided_at_the_first_result() -> None:
         (HEADER.replace("from='partner", "from='sub.partner"), "policy-violation", "not_a_partner"),
         (HEADER.replace("from='partner", "from='inside"), "policy-violation", "own_domain"),
         (HEADER.replace("to='inside", "to='elsewhere"), "host-unknown", "unknown_host"),
-        (HEADER.replace("from='partner.example'", f"from='{STRICT}'"), "policy-violation", "tls_not_available_yet"),
+        (HEADER.replace("from='partner.example'", f"from='{STRICT}'"), "policy-violation", "no_certificate"),
     ],
 )
 def test_gates_at_the_header(header: str, condition: str, reason: str) -> None:
@@ -119,7 +119,9 @@ def test_federation_off_is_the_first_gate() -> None:
 
 def test_tls_demanded_is_said_plainly() -> None:
     actions = feed(inbound(), HEADER.replace("partner.example", STRICT))
-    assert closed(actions).text == ("the record of strict.example at this edge demands TLS, which is not available yet")
+    assert closed(actions).text == (
+        "the record of strict.example at this server demands TLS, for which this server has no certificate yet"
+    )
 
 
 def test_international_names_meet_in_one_form() -> None:
@@ -188,7 +190,7 @@ def test_a_proven_pair_is_confirmed_without_asking_again() -> None:
     [
         (result("k", target="elsewhere.example"), "item-not-found", ["unknown_host"]),
         (result("k", sender=STRANGER), "policy-violation", ["not_a_partner"]),
-        (result("k", sender=STRICT), "policy-violation", ["tls_not_available_yet"]),
+        (result("k", sender=STRICT), "policy-violation", ["no_certificate"]),
         (result("k", sender=OURS), "policy-violation", ["own_domain"]),
         (result(""), "not-acceptable", []),
         (result("x" * 2000), "not-acceptable", []),

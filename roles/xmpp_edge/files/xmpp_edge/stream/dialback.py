@@ -13,6 +13,7 @@ from ..xml import namespaces
 from ..xml.element import Element
 from .errors import StreamError
 from .header import domain
+from .security import Credentials
 
 LONGEST_KEY = 1024
 
@@ -28,12 +29,17 @@ def key(secret: str, receiving: str, originating: str, stream_id: str) -> str:
     return hmac.new(_hashed(secret), f"{receiving} {originating} {stream_id}".encode(), hashlib.sha256).hexdigest()
 
 
-def is_key(text: str, secret: str, receiving: str, originating: str, stream_id: str) -> bool:
-    """Whether a key is ours; takes the same time whatever the answer."""
+def is_key(text: str, credentials: Credentials, receiving: str, originating: str, stream_id: str) -> bool:
+    """Whether a key is ours, by the secret or by the previous one; takes the same time whatever the answer."""
     if any(char.isspace() for char in stream_id):
         # The parts of the key are joined by spaces; this would move the borders between them (CVE-2016-0756).
         return False
-    return hmac.compare_digest(key(secret, receiving, originating, stream_id).encode(), text.encode())
+    found = False
+    for secret in (credentials.secret, credentials.previous):
+        if secret is not None:
+            made = key(secret, receiving, originating, stream_id)
+            found |= hmac.compare_digest(made.encode(), text.encode())
+    return found
 
 
 def addresses(element: Element) -> tuple[str, str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import binascii
 
+from ..jid import JIDError, parse
 from ..xml import namespaces
 from ..xml.element import Element
 from .features import EXTERNAL
@@ -86,6 +87,16 @@ def decode(text: str) -> str:
         return _strictly(text).decode()
     except UnicodeDecodeError:
         raise SaslFailure("malformed-request", "the authorization identity is not UTF-8") from None
+
+
+def names(authzid: str, domain: str) -> bool:
+    """Whether it is this domain, in whatever form that is written."""
+    if "@" in authzid or "/" in authzid:
+        return False
+    try:
+        return parse(authzid).domain == domain
+    except JIDError:
+        return False
 
 
 def _strictly(text: str) -> bytes:

@@ -1,27 +1,35 @@
 # Copyright (c) 2026, xmpp.federation contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The stream that a partner's server opens to us: receiving and authoritative server of XEP-0220."""
+"""The stream that a partner's server opens to us, from its first header to its end."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from types import MappingProxyType
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from ..jid import JIDError, parse
 from ..xml import namespaces
 from ..xml.element import Element
 from ..xml.parser import StreamStart
 from ..xml.stanza import Stanza
-from ..xml.writer import stream_header, write_element
-from . import dialback, features, header
-from .actions import Action, Authenticated, Deliver, Pair, Refused, Send, Verify
+from ..xml.writer import CLOSE, KEEP_ALIVE, stream_header, write_element
+from . import admission, external, features, header
+from .acks import Received
+from .actions import Action, Authenticated, Deliver, Pair, Refused, Send, StartTls
+from .conversation import Conversation
 from .errors import StreamError
-from .features import Features
+from .external import SaslFailure
+from .features import EXTERNAL, Features
 from .machine import Machine, Refusal, State
 from .policy import PartnerView, StreamPolicy
+from .receiving import Receiving
 from .security import Credentials
 from .settings import Settings
+
+_PROCEED = write_element(Element("proceed", namespaces.TLS))
+_TLS_FAILURE = write_element(Element("failure", namespaces.TLS))
+_STANZAS = frozenset(("message", "presence", "iq"))
 
 
 class Inbound(Machine):
@@ -50,23 +58,26 @@ class Inbound(Machine):
         self.local: str | None = None
         """Our domain in the stream header."""
         self.credentials = credentials
-        self._version = 1
-        self._pairs: dict[Pair, str] = {}
-        self._by_domains: dict[tuple[str, str], Pair] = {}
-        self._verifying: dict[Pair, float] = {}
-        self._answered = 0
-        self._foreign_keys = 0
-        self._keepalive_expected = False
-
-    @property
-    def pairs(self) -> Mapping[Pair, str]:
+        self.pairs: dict[Pair, str] = {}
         """The proven pairs, each with its method."""
-        return MappingProxyType(self._pairs)
+        self._make_id = make_id
+        self._version = 1
+        self._named = False
+        """A header has come on this connection, and those to come name the same domains."""
+        self._offered = Features()
+        self._handshaking = False
+        self._by_domains: dict[tuple[str, str], Pair] = {}
+        self._receiving = Receiving(self, settings, self._prove, self._strike)
+        self._conversation = Conversation(settings.stream_establishment_timeout)
+        self._counted: Received | None = None
+        """For the next stanza; here as well because every stanza asks."""
+        self._keepalive_expected = False
 
     # The header
 
     def _is_receiving(self) -> bool:
-        return True
+        # While TLS is made there is no stream, and no way to say anything.
+        return not self._handshaking
 
     def _names(self) -> tuple[str | None, str | None]:
         return self.local, self.remote
@@ -78,160 +89,194 @@ class Inbound(Machine):
         return stream_header(namespaces.SERVER, attrs)
 
     def _started(self, start: StreamStart, now: float, actions: list[Action]) -> None:
+        if self._named and start.name in _STANZAS:
+            raise StreamError("not-authorized", f"a {start.name} where a new stream header has to come")
         header.check(start, namespaces.SERVER)
         self._version = header.version(start)
-        self.remote = header.optional_domain(start, "from")
-        local = header.optional_domain(start, "to")
-        if local is None and self._version:
-            raise StreamError("improper-addressing", "the stream header has no 'to'")
-        if local is not None and local in self.policy.domains:
-            self.local = local
-        self._admit(local, self.remote)
+        partner = self._name(header.optional_domain(start, "to"), header.optional_domain(start, "from"))
+        offered = self._offer(partner, actions)
+        self._offered = offered
         self._header_sent = True
         answer = self._header()
         if self._version:
-            answer += write_element(features.write(Features(dialback=True, dialback_errors=True)))
+            answer += write_element(features.write(offered))
         actions.append(Send(answer))
 
-    def _admit(self, local: str | None, remote: str | None) -> None:
-        """Gates 1 and 2, as far as the names are known; raises Refusal. Costs no more than a look into tables."""
-        if not self.policy.federation:
-            raise Refusal("federation_off", "policy-violation", "this server does not federate", local, remote)
-        if local is not None and local not in self.policy.domains:
-            raise Refusal("unknown_host", "host-unknown", f"{local} is not served here", local, remote)
-        if remote is None:
-            return
-        if remote in self.policy.domains:
-            raise Refusal("own_domain", "policy-violation", f"{remote} is served here", local, remote)
-        partner = self.policy.partner(remote)
-        if partner is None:
-            text = f"{remote} is not among the partners of this server"
-            raise Refusal("not_a_partner", "policy-violation", text, local, remote)
-        refuse_without_tls(partner, local, remote)
+    def _name(self, local: str | None, remote: str | None) -> PartnerView | None:
+        """Whom the stream is between; a later header on the same connection may only add who the peer is."""
+        if local is None and self._version:
+            raise StreamError("improper-addressing", "the stream header has no 'to'")
+        if self._named:
+            for name, before, value in (("to", self.local, local), ("from", self.remote, remote)):
+                if before is not None and value != before:
+                    text = f"'{name}' was {before} in the header before this one, and has to stay so"
+                    raise StreamError("improper-addressing", text)
+        self.remote = remote
+        if local is None or local in self.policy.domains:
+            self.local = local
+        partner = admission.admit(self.policy, local, remote)
+        self._named = True
+        return partner
 
-    # Dialback
+    def _offer(self, partner: PartnerView | None, actions: list[Action]) -> Features:
+        """Gate 3 as far as the header opens it: what the peer may prove itself by."""
+        local, remote, tls = self.local, self.remote, self.tls
+        if tls is None:
+            offered = admission.offer_plain(partner, self.credentials, self._version, local, remote)
+            if offered.tls_required:
+                return offered
+        elif not self._version:
+            raise StreamError("unsupported-version", "a stream inside TLS is of version 1.0")
+        elif self.pairs:
+            offered = admission.offer_proven(partner)
+        else:
+            offered, trust = admission.offer_secured(partner, tls, local, remote)
+            if remote is not None and trust is not None and not trust.trusted:
+                # The peer may go on with dialback; why it has to is told here or never.
+                actions.append(Refused("not_trusted", local, remote, admission.distrust(remote, trust)))
+        silence = admission.longest_silence(partner, self._settings)
+        return replace(offered, max_bytes=self._settings.after.size, idle_seconds=silence)
 
     def _element(self, element: Element, now: float, actions: list[Action]) -> None:
-        if element.namespace != namespaces.DIALBACK or element.name not in ("result", "verify"):
-            raise StreamError("unsupported-stanza-type", f"<{element.name}/> has no meaning here")
-        sender, target = dialback.addresses(element)
-        if "type" in element.attrs:
-            # An answer, but this stream carries no questions of ours; taken at its word it would prove anybody's name.
-            text = f"an answer to a dialback request that was never made, of type {element.attrs['type']!r}"
-            actions.append(Refused("dialback_unsolicited", target, sender, text))
-            self._strike(text)
-        elif element.name == "result":
-            self._asked_for_proof(Pair(local=target, remote=sender), element, now, actions)
+        namespace, name = element.namespace, element.name
+        if namespace == namespaces.DIALBACK and name in ("result", "verify"):
+            self._receiving.element(element, now, actions)
+        elif namespace == namespaces.ACKS:
+            self._conversation.element(element, bool(self.pairs), actions)
+            self._counted = self._conversation.received
+        elif namespace == namespaces.TLS and name == "starttls":
+            self._start_tls(actions)
+        elif namespace == namespaces.SASL and name in ("auth", "abort"):
+            self._authenticate(element, now, actions)
+        elif namespace == namespaces.BIDI and name == "bidi":
+            self._open_bidi(element)
         else:
-            self._asked_about_key(sender, target, element, actions)
+            raise StreamError("unsupported-stanza-type", f"<{name}/> has no meaning here")
 
-    def _asked_for_proof(self, pair: Pair, element: Element, now: float, actions: list[Action]) -> None:
-        answer = dialback.result(pair.local, pair.remote)
-        key = element.text
-        try:
-            self._admit(pair.local, pair.remote)
-        except Refusal as refusal:
-            self._refuse_pair(refusal, answer, actions)
+    # TLS
+
+    def _start_tls(self, actions: list[Action]) -> None:
+        local, remote = self.local, self.remote
+        if self.tls is not None:
+            raise StreamError("unsupported-stanza-type", "this stream is inside TLS already")
+        if self.pairs or self._receiving.busy:
+            raise StreamError("policy-violation", "STARTTLS comes before dialback, or on a stream of its own")
+        if self._offered.tls:
+            actions.append(Send(_PROCEED))
+            actions.append(StartTls(local, remote))
+            self._handshaking = True
+            self._restart()
             return
-        if pair in self._pairs:
-            answer.attrs["type"] = "valid"
-            actions.append(Send(write_element(answer)))
-        elif not key or len(key) > dialback.LONGEST_KEY:
-            self._deny(answer, "not-acceptable", "there is no dialback key in it", actions)
-        elif pair in self._verifying:
-            self._deny(answer, "resource-constraint", "this pair is being verified already", actions)
-        elif len(self._verifying) >= self._settings.verifications or len(self._pairs) >= self._settings.pairs:
-            self._deny(answer, "resource-constraint", "no room for another pair on this stream", actions)
-        else:
-            self._verifying[pair] = now + self._settings.stream_establishment_timeout
-            actions.append(Verify(pair, key, self.stream_id))
+        text = "the peer asks for TLS, which was not offered: its record says that it has none"
+        if not self.credentials.certificate:
+            text = "the peer asks for TLS, for which this server has no certificate yet"
+        actions.append(Refused("tls_not_offered", local, remote, text))
+        actions.append(Send(_TLS_FAILURE + CLOSE))
+        self._end(None, text, "us", actions)
 
-    def _refuse_pair(self, refusal: Refusal, answer: Element, actions: list[Action]) -> None:
-        if refusal.condition == "host-unknown":
-            condition = "item-not-found"
-        elif self.remote is None and not self._pairs:
-            # The header left the sender open, so this is where gate 2 stands.
-            raise refusal
-        else:
-            condition = refusal.condition
-        actions.append(Refused(refusal.reason, refusal.local, refusal.remote, refusal.text))
-        self._deny(answer, condition, refusal.text, actions)
+    def _secured(self, now: float, actions: list[Action]) -> None:
+        self._handshaking = False
+        self.stream_id = self._make_id()
 
-    def _deny(self, answer: Element, condition: str, text: str, actions: list[Action]) -> None:
-        actions.append(Send(write_element(dialback.failure(answer, condition, text))))
-        self._strike("a dialback request that had to be refused")
+    # SASL
+
+    def _authenticate(self, element: Element, now: float, actions: list[Action]) -> None:
+        try:
+            pair = self._authority(element)
+        except SaslFailure as failure:
+            text = f"SASL failed with {failure.condition}: {failure.text}"
+            actions.append(Refused("sasl_failed", self.local, self.remote, text))
+            actions.append(Send(write_element(external.failure(failure.condition, failure.text))))
+            self._strike("a SASL negotiation that failed")
+            return
+        actions.append(Send(write_element(external.success())))
+        self._receiving.forget()
+        self._prove(pair, "sasl_tls", now, actions)
+        self.stream_id = self._make_id()
+        self._restart()
+
+    def _authority(self, element: Element) -> Pair:
+        """Whom EXTERNAL proves; raises SaslFailure, and Refusal where the policy was replaced since the header."""
+        local, remote, tls = self.local, self.remote, self.tls
+        if element.name == "abort":
+            raise SaslFailure("aborted", "")
+        if tls is None:
+            raise SaslFailure("encryption-required", "there is no SASL here without TLS")
+        if element.attrs.get("mechanism") != EXTERNAL:
+            raise SaslFailure("invalid-mechanism", "servers prove themselves by EXTERNAL here")
+        if self.pairs:
+            raise SaslFailure("malformed-request", "a domain is proven on this stream already; open another one")
+        authzid = external.decode(element.text)
+        partner = admission.admit(self.policy, local, remote)
+        if partner is None or local is None or remote is None:
+            raise SaslFailure("not-authorized", "the stream header does not say who you are: it has no 'from'")
+        if "sasl_tls" not in partner.auth_methods:
+            raise SaslFailure("invalid-mechanism", f"the record of {remote} at this server has no SASL")
+        if authzid and not external.names(authzid, remote):
+            raise SaslFailure("invalid-authzid", f"on this stream you can act for {remote} only, as its header says")
+        trust = tls.judge(remote)
+        if not trust.trusted:
+            raise SaslFailure("not-authorized", admission.distrust(remote, trust))
+        return Pair(local, remote)
+
+    # Proof
 
     def verified(self, pair: Pair, stream_id: str, outcome: str, condition: str | None, now: float) -> list[Action]:
         """The authoritative server's answer to a Verify; anything that was not asked is ignored."""
         actions: list[Action] = []
-        if self._state is not State.OPEN or stream_id != self.stream_id or pair not in self._verifying:
+        if self._state is not State.OPEN or stream_id != self.stream_id:
             return actions
-        del self._verifying[pair]
         try:
-            self._answer(pair, outcome, condition, now, actions)
+            if not self._receiving.verified(pair, outcome, condition, now, actions):
+                self._close(None, "dialback_invalid", now, actions)
         except StreamError as error:
             self._fail(error, actions)
         return actions
 
-    def _answer(self, pair: Pair, outcome: str, condition: str | None, now: float, actions: list[Action]) -> None:
-        answer = dialback.result(pair.local, pair.remote)
-        if outcome == "valid":
-            try:
-                # The policy may have been replaced while the answer was under way.
-                self._admit(pair.local, pair.remote)
-            except Refusal as refusal:
-                self._refuse_pair(refusal, answer, actions)
-                return
-            answer.attrs["type"] = "valid"
-            actions.append(Send(write_element(answer)))
-            self._prove(pair, "tcp_dialback", now, actions)
-            return
-        if outcome == "error":
-            condition = condition or "remote-server-timeout"
-            text = f"the authoritative server of {pair.remote} could not be asked"
-            actions.append(Refused("dialback_failed", pair.local, pair.remote, f"{text}: {condition}"))
-            self._deny(answer, condition, text, actions)
-            return
-        text = f"the authoritative server of {pair.remote} did not make this key"
-        actions.append(Refused("dialback_invalid", pair.local, pair.remote, text))
-        if self._pairs:
-            self._deny(answer, "forbidden", text, actions)
-        else:
-            answer.attrs["type"] = "invalid"
-            actions.append(Send(write_element(answer)))
-            self._close(None, "dialback_invalid", now, actions)
-
     def _prove(self, pair: Pair, method: str, now: float, actions: list[Action]) -> None:
-        if not self._pairs:
+        if not self.pairs:
             partner = self.policy.partner(pair.remote)
             self._keepalive_expected = partner is not None and partner.keepalive
             self._trust(self._settings.after)
             self._active = now
-        self._pairs[pair] = method
+        self.pairs[pair] = method
         self._by_domains[pair.local, pair.remote] = pair
-        actions.append(Authenticated(pair, method))
+        tls = self.tls
+        trusted = tls is not None and (method == "sasl_tls" or tls.judge(pair.remote).trusted)
+        actions.append(Authenticated(pair, method, tls is not None, trusted, self._conversation.bidi))
 
-    def _asked_about_key(self, sender: str, target: str, element: Element, actions: list[Action]) -> None:
-        stream_id = element.attrs.get("id")
-        if not stream_id:
-            raise StreamError("improper-addressing", "a db:verify without 'id'")
-        answer = dialback.verify(target, sender, stream_id)
-        try:
-            self._admit(target, sender)
-        except Refusal as refusal:
-            self._refuse_pair(refusal, answer, actions)
-            return
-        true = dialback.is_key(element.text, self.credentials.secret, sender, target, stream_id)
-        answer.attrs["type"] = "valid" if true else "invalid"
-        actions.append(Send(write_element(answer)))
-        if true:
-            self._answered += 1
-        else:
-            text = f"a key that is not ours: somebody claims to be {target}, or two edges of it have different secrets"
-            actions.append(Refused("key_not_ours", target, sender, text))
-            self._foreign_keys += 1
-            if self._foreign_keys >= self._settings.foreign_keys:
-                raise StreamError("policy-violation", "too many questions about keys that are not ours")
+    # The other way (XEP-0288, XEP-0198)
+
+    def _open_bidi(self, element: Element) -> None:
+        if not self._offered.bidi or self._conversation.bidi or self.pairs or self._receiving.busy:
+            raise StreamError("unsupported-stanza-type", "<bidi/> comes once, inside TLS and before any proof")
+        self._conversation.open(element)
+
+    def sends(self, pair: Pair) -> bool:
+        """Stanzas of this pair can be sent on this stream now."""
+        return self._conversation.bidi and pair in self.pairs and self._state is State.OPEN
+
+    @property
+    def acknowledging(self) -> bool:
+        """The peer acknowledges what is sent to it on this stream."""
+        return self._conversation.acknowledging
+
+    def send(self, stanza: Stanza, now: float) -> list[Action]:
+        """Write a stanza; only for a pair that was Authenticated with ``bidi``, while the stream is open."""
+        sender, target = stanza.from_, stanza.to
+        if sender is None or target is None or not self.sends(Pair(sender.domain, target.domain)):
+            raise RuntimeError("no stanza can be sent on this stream now")
+        action = self._conversation.write(stanza, now)
+        if isinstance(action, Send):
+            self._wrote = self._active = now
+        return [action]
+
+    def acknowledge(self, count: int, now: float) -> list[Action]:
+        """The first ``count`` stanzas, as an Acknowledge said, are handed on."""
+        actions: list[Action] = []
+        if self._state is State.OPEN:
+            self._conversation.acknowledge(count, actions)
+        return actions
 
     # Stanzas
 
@@ -246,18 +291,20 @@ class Inbound(Machine):
         except (KeyError, JIDError) as exc:
             raise self._dishonest(stanza, exc) from None
         self._active = now
+        if self._counted is not None:
+            self._counted.arrived += 1
         actions.append(Deliver(stanza, pair))
 
     def _dishonest(self, stanza: Stanza, exc: Exception) -> StreamError:
         """Gate 4: why a stanza cannot be from where it says, to where it says."""
-        if not self._pairs:
+        if not self.pairs:
             return StreamError("not-authorized", f"a {stanza.kind} before any domain is proven on this stream")
         if isinstance(exc, JIDError):
             return StreamError("improper-addressing", str(exc))
         if stanza.from_ is None or stanza.to is None:
             return StreamError("improper-addressing", f"a {stanza.kind} between servers needs 'from' and 'to'")
         local, remote = stanza.to.domain, stanza.from_.domain
-        if all(pair.remote != remote for pair in self._pairs):
+        if all(pair.remote != remote for pair in self.pairs):
             text = f"{remote} is not proven on this stream"
             return Refusal("from_not_proven", "invalid-from", text, local, remote)
         if local not in self.policy.domains:
@@ -268,43 +315,47 @@ class Inbound(Machine):
     # Time and the end
 
     def _deadlines(self) -> Iterator[float]:
-        yield from self._verifying.values()
+        yield from self._receiving.deadlines()
         settings = self._settings
-        if not self._pairs:
+        if not self.pairs or self._state is State.WAITING:
             yield self._began + settings.stream_establishment_timeout
             return
         yield self._active + settings.stream_inactivity_timeout
         if self._keepalive_expected:
             yield self._heard + settings.keepalive_interval
+        if self._conversation.silence is not None:
+            yield self._wrote + self._conversation.silence / 2
+        yield from self._conversation.deadlines()
 
     def _tick(self, now: float, actions: list[Action]) -> None:
-        for pair in [pair for pair, until in self._verifying.items() if until <= now]:
-            del self._verifying[pair]
-            self._answer(pair, "error", "remote-server-timeout", now, actions)
+        self._receiving.tick(now, actions)
         settings = self._settings
-        if not self._pairs:
+        if not self.pairs or self._state is State.WAITING:
             if now >= self._began + settings.stream_establishment_timeout:
                 self._never_proven(now, actions)
-        elif self._keepalive_expected and now >= self._heard + settings.keepalive_interval:
+            return
+        if self._keepalive_expected and now >= self._heard + settings.keepalive_interval:
             text = f"nothing was heard for {settings.keepalive_interval:g} seconds, not even a keep-alive"
             raise StreamError("connection-timeout", text)
-        elif now >= self._active + settings.stream_inactivity_timeout:
+        if now >= self._active + settings.stream_inactivity_timeout:
             self._close(None, "idle", now, actions)
+            return
+        self._conversation.tick(now, actions)
+        silence = self._conversation.silence
+        if silence is not None and now >= self._wrote + silence / 2:
+            self._wrote = now
+            actions.append(Send(KEEP_ALIVE))
 
     def _ending(self, condition: str | None, text: str, by: str, actions: list[Action]) -> None:
-        self._verifying.clear()
+        self._receiving.forget()
+        self._conversation.end(actions)
 
     def _never_proven(self, now: float, actions: list[Action]) -> None:
-        if self._state is State.OPEN and self._answered:
+        if self._state is State.OPEN and self._receiving.answered:
             # It has asked about keys, which proves nothing about it, but is all that such a stream is for.
             self._close(None, "idle", now, actions)
             return
         seconds = f"{self._settings.stream_establishment_timeout:g} seconds"
+        if self._handshaking:
+            raise StreamError("connection-timeout", f"there was no TLS within {seconds}")
         raise StreamError("connection-timeout", f"no domain was proven on this stream within {seconds}")
-
-
-def refuse_without_tls(partner: PartnerView, local: str | None, remote: str) -> None:
-    """Gate 3 on a stream without TLS; raises Refusal."""
-    if "tcp_dialback" not in partner.auth_methods:
-        text = f"the record of {remote} at this edge demands TLS, which is not available yet"
-        raise Refusal("tls_not_available_yet", "policy-violation", text, local, remote)

@@ -1,0 +1,130 @@
+# Copyright (c) 2026, xmpp.federation contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What goes the other way on a stream opened to us: our stanzas (XEP-0288), acknowledgements (XEP-0198)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..xml.element import Element
+from ..xml.stanza import Stanza
+from ..xml.writer import write_stanza
+from . import acks, features
+from .actions import Acknowledge, Action, Doubtful, Send, Unsent
+from .errors import StreamError
+
+# Nobody's limit on silence makes us send keep-alives faster than this.
+_SHORTEST_SILENCE = 2.0
+
+
+class Conversation:
+    """Both on one stream. ``patience`` is how long we wait for an acknowledgement that we have asked for."""
+
+    def __init__(self, patience: float) -> None:
+        self.bidi = False
+        """The peer takes stanzas on this stream."""
+        self.received: acks.Received | None = None
+        """What has come since the peer enabled acknowledgements, None before that."""
+        self.silence: float | None = None
+        """After so many seconds without a byte of ours the peer may close."""
+        self._patience = patience
+        self._most: int | None = None
+        self._sent: acks.Sent | None = None
+        self._asked: int | None = None
+
+    @property
+    def acknowledging(self) -> bool:
+        """What we send is acknowledged."""
+        return self._sent is not None
+
+    def open(self, element: Element) -> None:
+        """Take a ``<bidi/>``, with the limits of the peer in it (XEP-0478)."""
+        self.bidi = True
+        theirs = features.read(element)
+        self._most = theirs.max_bytes
+        if theirs.idle_seconds is not None:
+            self.silence = max(_SHORTEST_SILENCE, theirs.idle_seconds)
+
+    def write(self, stanza: Stanza, now: float) -> Send | Unsent:
+        """The stanza as it goes out, or why it does not."""
+        data = write_stanza(stanza)
+        if self._most is not None and len(data) > self._most:
+            text = f"its server takes stanzas of at most {self._most} bytes, and this one has {len(data)}"
+            return Unsent(stanza, "policy-violation", text)
+        sent = self._sent
+        if sent is not None:
+            if sent.full:
+                return Unsent(stanza, "resource-constraint", "its server acknowledges nothing of what it was sent")
+            if sent.note(stanza, now):
+                data += acks.REQUEST
+                sent.asked(now)
+        return Send(data)
+
+    # Acknowledgements
+
+    def element(self, element: Element, proven: bool, actions: list[Action]) -> None:
+        """An element of XEP-0198."""
+        if element.name in ("enable", "resume") and not proven:
+            actions.append(Send(acks.failed("unexpected-request")))
+        elif element.name == "enable":
+            self._enable(actions)
+        elif element.name == "resume":
+            # Nothing can be resumed here, so there is no such stream.
+            actions.append(Send(acks.failed("item-not-found")))
+        elif element.name == "r" and self.received is not None:
+            self._request(self.received, actions)
+        elif element.name == "a" and self._sent is not None:
+            self._sent.acknowledged(acks.handled(element))
+        else:
+            raise StreamError("unsupported-stanza-type", f"<{element.name}/> of XEP-0198 has no meaning here")
+
+    def _enable(self, actions: list[Action]) -> None:
+        if self.received is not None:
+            actions.append(Send(acks.failed("unexpected-request")))
+            return
+        self.received = acks.Received()
+        if self.bidi:
+            self._sent = acks.Sent()
+        actions.append(Send(acks.ENABLED))
+
+    def _request(self, received: acks.Received, actions: list[Action]) -> None:
+        if self._asked != received.arrived:
+            self._asked = received.arrived
+            actions.append(Acknowledge(received.arrived))
+
+    def acknowledge(self, count: int, actions: list[Action]) -> None:
+        """So many stanzas are handed on."""
+        if self.received is None:
+            return
+        if self._asked == count:
+            self._asked = None
+        actions.append(Send(self.received.answer(count)))
+
+    # Time and the end
+
+    def deadlines(self) -> Iterator[float]:
+        sent = self._sent
+        if sent is None:
+            return
+        if sent.waiting is not None:
+            yield sent.waiting + self._patience
+        elif sent.alarm is not None:
+            yield sent.alarm
+
+    def tick(self, now: float, actions: list[Action]) -> None:
+        sent = self._sent
+        if sent is None:
+            return
+        if sent.waiting is not None and now >= sent.waiting + self._patience:
+            text = f"no stanza was acknowledged for {self._patience:g} seconds"
+            raise StreamError("connection-timeout", text)
+        if sent.tick(now):
+            sent.asked(now)
+            actions.append(Send(acks.REQUEST))
+
+    def end(self, actions: list[Action]) -> None:
+        """The stream is over."""
+        doubtful = self._sent.take() if self._sent is not None else ()
+        if doubtful:
+            actions.append(Doubtful(doubtful))
