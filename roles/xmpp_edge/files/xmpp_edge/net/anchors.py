@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +70,8 @@ def of(certificates: Iterable[x509.Certificate]) -> Anchors:
 
 def _certificate(block: bytes) -> x509.Certificate | None:
     try:
-        certificate = x509.load_pem_x509_certificate(block)
+        with warnings.catch_warnings(action="ignore"):  # CAs of long ago have odd serial numbers
+            certificate = x509.load_pem_x509_certificate(block)
         hash(certificate.subject)  # what is read late has to be readable too
     except ValueError:
         return None
