@@ -76,7 +76,8 @@ def followers(
     if not tasks:
         return []
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        return list(pool.map(lambda task: _watch(*task, until), tasks[:MOST_SERVERS]))
+        watched = [pool.submit(_watch, *task, until) for task in tasks[:MOST_SERVERS]]
+        return [task.result() for task in watched]
 
 
 def warnings(seen: Iterable[Seen]) -> list[str]:
