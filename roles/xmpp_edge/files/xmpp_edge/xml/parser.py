@@ -10,19 +10,22 @@ inner XML is written while expat reads it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from itertools import islice
-from typing import TypeAlias
 from xml.parsers import expat
 
 from ..stream.errors import StreamError
 from . import namespaces
 from .element import Element
 from .escape import escape_attribute, escape_text
+from .events import Event, StreamEnd, StreamStart, TooBig
 from .limits import Limits
+from .names import Names
+from .prolog import Prolog
+from .refusals import refuse, too_big, translate
 from .stanza import Stanza
+from .tags import KEPT, PIECE, Skip, Tag
 from .vocabulary import LANG, SEPARATOR, Frame, Vocabulary, attributes, plain_attributes
+
+__all__ = ["Event", "Parser", "StreamEnd", "StreamStart", "TooBig"]
 
 _VOCABULARY = Vocabulary()
 _USUAL = frozenset(("from", "to", "type", "id", "xml:lang"))
@@ -30,51 +33,14 @@ _KINDS = ("message", "presence", "iq")
 _WHITE_SPACE = " \t\r\n"
 # A tree costs about twenty times its text, and nothing that we read as a tree is large.
 _TREE_ELEMENTS = 64
-# expat gets no more than this at once: a piece is parsed whole before any limit can stop it.
-_PIECE = 16_384
 # The attributes of a stanza, together. Addresses have at most 3071 bytes each, and nobody needs a longer id.
 _ATTRIBUTES = 8_192
-# expat never forgets a name. A parser that knows this many, or so long ones, begins anew; one that gets no chance to do
-# so gives up in the end.
-_MANY_NAMES = 1_000
-_LONG_NAMES = 1 << 20
-_FAR_TOO_LONG = 64 << 20
+# Text that drips makes a string of every drop; so many are put together.
+_DROPS = 8_192
 # A forgiving parser passes over what is too large, up to so many times the limit.
 _PATIENCE = 16
 
-_ERRORS = {
-    expat.errors.codes[expat.errors.XML_ERROR_UNDEFINED_ENTITY]: "restricted-xml",
-    expat.errors.codes[expat.errors.XML_ERROR_UNKNOWN_ENCODING]: "unsupported-encoding",
-    expat.errors.codes[expat.errors.XML_ERROR_INCORRECT_ENCODING]: "unsupported-encoding",
-}
 _NAME = re.compile(rb"<([^\s/>]+)")
-_UTF16 = (b"\xfe\xff", b"\xff\xfe", b"\x00<", b"<\x00")
-
-
-@dataclass(frozen=True, slots=True)
-class StreamStart:
-    """The stream header. ``declared`` are its namespace declarations; the default namespace has the prefix ''."""
-
-    name: str
-    namespace: str
-    attrs: dict[str, str]
-    declared: dict[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class StreamEnd:
-    """The closing tag of the stream; whatever follows it is not read."""
-
-
-@dataclass(frozen=True, slots=True)
-class TooBig:
-    """From a forgiving parser: a stanza without its payload, which was beyond a limit."""
-
-    stanza: Stanza
-    what: str
-
-
-Event: TypeAlias = StreamStart | Stanza | Element | TooBig | StreamEnd | StreamError
 
 
 class _Over(Exception):
@@ -103,10 +69,13 @@ class Parser:
         self._in_stream = False
         self._root = ""
         self._over = False
-        # How far expat has come, in its own count of bytes; how much of that is a tag without its end.
+        self._prolog: Prolog | None = Prolog()
+        # How far expat has come, in its own count of bytes; what of that is a tag without its end.
         self._fed = 0
-        self._unread = 0
-        self._first = b""
+        self._unread = b""
+        self._tag: Tag | None = None
+        self._skip: Skip | None = None
+        self._skipped = Stanza("", {})
         # The top-level child that is being read: where it began, or -1 between two of them; a stanza or a tree.
         self._begin = 0
         self._elements = 0
@@ -117,9 +86,7 @@ class Parser:
         self._trees: list[Element] = []
         self._too_big = ""
         self.limits = limits
-        self._names: dict[str, str] = {}
-        self._names_weighed = 0
-        self._names_weight = 0
+        self._names = Names()
         self._expat = self._make_expat()
         self._start_handling()
 
@@ -134,6 +101,7 @@ class Parser:
         self._most_elements = limits.elements
         self._deepest = limits.depth
         self._longest_tag = limits.tag
+        self._step = min(PIECE, limits.tag)
 
     def feed(self, data: bytes) -> list[Event]:
         """The parts that these bytes complete. A StreamError is the last part there is: the parser is dead then."""
@@ -141,54 +109,138 @@ class Parser:
             return []
         events: list[Event] = []
         self._events = events
-        piece = min(_PIECE, self._longest_tag)
         try:
-            if len(data) <= piece:
-                self._parse(data)
+            if self._prolog is not None:
+                self._begin_reading(self._prolog, data)
             else:
-                for begin in range(0, len(data), piece):
-                    self._parse(data[begin : begin + piece])
+                self._pieces(data)
         except StreamError as error:
             events.append(error)
             self._end()
         except expat.ExpatError as error:
-            events.append(_translate(error))
+            events.append(translate(error))
             self._end()
         except _Over:
             self._end()
         return events
 
-    def _parse(self, data: bytes) -> None:
-        if self._fed < 2:
-            # expat obeys a byte order mark whatever encoding it is told, so the first two bytes are seen together.
-            data = self._first = self._first + data
-            self._fed = len(data)
-            if self._fed < 2:
-                return
-            if data.startswith(_UTF16):
-                raise StreamError("unsupported-encoding", "streams are UTF-8")
-        else:
-            self._fed += len(data)
-        self._expat.Parse(data, False)
-        self._unread = self._fed - self._expat.CurrentByteIndex
-        self._check_unfinished()
-        if len(self._names) > self._names_weighed:
-            self._weigh_names()
+    def _begin_reading(self, prolog: Prolog, data: bytes) -> None:
+        for piece in prolog.feed(data):
+            if prolog.over:
+                self._prolog = None
+            elif len(piece) > self._most_bytes:
+                raise too_big(f"more than {self._most_bytes} bytes")
+            self._pieces(piece)
+        if self._prolog is not None and self._fed + prolog.held > self._most_bytes:
+            raise too_big(f"more than {self._most_bytes} bytes")
 
-    def _check_unfinished(self) -> None:
+    def _pieces(self, data: bytes) -> None:
+        # A piece is parsed whole before any limit can stop expat.
+        step = self._step
+        if len(data) <= step:
+            self._piece(data)
+            return
+        for begin in range(0, len(data), step):
+            self._piece(data[begin : begin + step])
+
+    def _piece(self, data: bytes) -> None:
+        if self._tag is not None:
+            data = self._complete(self._tag, data)
+        if self._skip is not None:
+            data = self._pass_over(self._skip, data)
+        if data:
+            self._parse(data)
+
+    def _parse(self, data: bytes) -> None:
+        self._fed += len(data)
+        self._expat.Parse(data, False)
+        unread = self._fed - self._expat.CurrentByteIndex
+        self._unread = (self._unread + data)[-unread:] if unread else b""
+        self._check_unfinished(unread)
+        if unread > KEPT and self._prolog is None and self._unread[0] in b"<&":
+            tag = Tag(self._unread)
+            if not tag.over:
+                self._tag = tag
+                self._check_tag(tag)
+        names = self._names
+        if len(names.table) > names.next:
+            names.weigh()
+        if names.too_many:
+            self._begin_anew()
+
+    def _check_unfinished(self, unread: int) -> None:
         # Between the children of the stream only an unfinished tag counts, so that white space may go on for ever.
-        size = self._fed - self._begin if self._begin >= 0 else self._unread
+        size = self._fed - self._begin if self._begin >= 0 else unread
         if size > self._most_bytes:
             if not self._open_tags or size > self._most_bytes * _PATIENCE:
-                raise _too_big(f"more than {self._most_bytes} bytes")
+                raise too_big(f"more than {self._most_bytes} bytes")
             self._give_up(f"more than {self._most_bytes} bytes")
-        if self._unread > self._longest_tag:
-            raise _too_big(f"more than {self._longest_tag} bytes in one tag")
+        if len(self._out) > _DROPS:
+            if sum(map(len, self._out)) > self._most_bytes:
+                self._give_up(f"more than {self._most_bytes} bytes")
+            else:
+                self._out[:-1] = ["".join(self._out[:-1])]
+
+    def _complete(self, tag: Tag, data: bytes) -> bytes:
+        """Take in more of a tag that is kept back; gives what is behind it."""
+        data = tag.feed(data)
+        self._check_tag(tag)
+        if tag.over and self._tag is not None:
+            self._tag = None
+            self._parse(tag.rest())
+        return data
+
+    def _check_tag(self, tag: Tag) -> None:
+        before = self._fed - self._begin - len(self._unread) if self._begin >= 0 else 0
+        if tag.length > self._longest_tag:
+            what = f"more than {self._longest_tag} bytes in one tag"
+        elif not self._open_tags and before + tag.length > self._most_bytes:
+            what = f"more than {self._most_bytes} bytes"
+        else:
+            what = tag.excess() if tag.over else ""
+        if what:
+            self._skip_stanza(tag, before, what)
+
+    def _skip_stanza(self, tag: Tag, before: int, what: str) -> None:
+        """Expat is not to have the rest of this tag, and so cannot have that of the stanza either."""
+        depth = len(self._open_tags)
+        if depth:
+            self._skipped = Stanza(self._kinds[self._open_tags[0][2]], self._attrs)
+        else:
+            name, attrs = tag.addressing()
+            if name not in _KINDS or self._trees or not self._in_stream:
+                raise too_big(what)
+            self._skipped = Stanza(name, attrs)
+        self._give_up(what)
+        self._skipped.size = before + tag.length
+        self._tag = None
+        self._skip = Skip(tag, depth)
+
+    def _pass_over(self, skip: Skip, data: bytes) -> bytes:
+        """The rest of a stanza; gives what is behind it."""
+        rest = skip.feed(data)
+        stanza = self._skipped
+        stanza.size += len(data) - len(rest)
+        if stanza.size > self._most_bytes * _PATIENCE:
+            raise too_big(self._too_big)
+        if skip.over:
+            self._skip = None
+            self._open_tags.clear()
+            self._begin = -1
+            self._unread = b""
+            self._tell_too_big(stanza)
+            self._begin_anew()
+        return rest
+
+    def _tell_too_big(self, stanza: Stanza) -> None:
+        self._events.append(TooBig(stanza, self._too_big))
+        self._too_big = ""
+        self._out = []
 
     def _give_up(self, what: str) -> None:
         """The stanza that is being read is beyond a limit."""
         if not self._forgiving:
-            raise _too_big(what)
+            raise too_big(what)
         if not self._too_big:
             self._too_big = what
             self._out = _Sink([""])
@@ -210,7 +262,7 @@ class Parser:
     # expat's side
 
     def _make_expat(self) -> expat.XMLParserType:
-        made = expat.ParserCreate("UTF-8", SEPARATOR, self._names)
+        made = expat.ParserCreate("UTF-8", SEPARATOR, self._names.table)
         made.buffer_text = True
         return made
 
@@ -221,34 +273,26 @@ class Parser:
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._finish
         parser.CharacterDataHandler = self._text
-        parser.StartDoctypeDeclHandler = _refuse("a document type declaration")
-        parser.EntityDeclHandler = _refuse("an entity declaration")
-        parser.CommentHandler = _refuse("a comment")
-        parser.ProcessingInstructionHandler = _refuse("a processing instruction")
-
-    def _weigh_names(self) -> None:
-        # The prefix of the default namespace is None, and is among them.
-        self._names_weight += sum(len(name or "") for name in islice(self._names, self._names_weighed, None))
-        self._names_weighed = len(self._names)
-        if self._names_weight > _FAR_TOO_LONG:
-            raise StreamError("policy-violation", "too many different names")
-        if self._names_weighed > _MANY_NAMES or self._names_weight > _LONG_NAMES:
-            self._begin_anew()
+        parser.StartDoctypeDeclHandler = refuse("a document type declaration")
+        parser.EntityDeclHandler = refuse("an entity declaration")
+        parser.CommentHandler = refuse("a comment")
+        parser.ProcessingInstructionHandler = refuse("a processing instruction")
 
     def _begin_anew(self) -> None:
-        if self._unread or self._begin >= 0:
+        """Between two stanzas: forget all names but those of the header."""
+        if self._tag is not None or self._begin >= 0:
             return
-        self._names = {}
+        self._names = Names()
         self._expat = self._make_expat()
         prefixes = "".join(
             f" xmlns{prefix and ':'}{prefix}='{escape_attribute(uri)}'" for prefix, uri in self._declared.items()
         )
         header = f"<{self._root}{prefixes}>".encode()
         self._expat.Parse(header, False)
-        self._fed = len(header)
-        self._names_weighed = self._names_weight = 0
         self._start_handling()
         self._expat.StartNamespaceDeclHandler = None
+        self._expat.Parse(self._unread, False)
+        self._fed = len(header) + len(self._unread)
 
     def _declaration(self, version: str, encoding: str | None, standalone: int) -> None:
         if encoding is not None and encoding.upper() != "UTF-8":
@@ -281,7 +325,7 @@ class Parser:
             if LANG in attrs:
                 attrs["xml:lang"] = attrs.pop(LANG)
             self._attrs = attrs if _USUAL.issuperset(attrs) else plain_attributes(attrs)
-            open_tags.append(("", "", "", _VOCABULARY.scope(self._content)))
+            open_tags.append(("", "", name, _VOCABULARY.scope(self._content)))
         else:
             self._start_other(name, attrs)
 
@@ -326,9 +370,7 @@ class Parser:
         if size > _ATTRIBUTES and sum(map(len, self._attrs.values())) > _ATTRIBUTES:
             self._give_up(f"more than {_ATTRIBUTES} bytes of attributes")
         if self._too_big:
-            self._events.append(TooBig(Stanza(kind, self._attrs, "", size), self._too_big))
-            self._too_big = ""
-            self._out = []
+            self._tell_too_big(Stanza(kind, self._attrs, "", size))
             return
         out.clear()
         self._events.append(Stanza(kind, self._attrs, payload, size))
@@ -352,7 +394,7 @@ class Parser:
         size = self._expat.CurrentByteIndex
         size += sum(len(key) + len(value) for table in (attrs, declared) for key, value in table.items())
         if size > self._most_bytes:
-            raise _too_big(f"more than {self._most_bytes} bytes")
+            raise too_big(f"more than {self._most_bytes} bytes")
         self._in_stream = True
         self._begin = -1
         self._root = self._written_name()
@@ -373,32 +415,16 @@ class Parser:
             return
         # The closing tag is not counted: it is at most as long as what has been.
         if self._expat.CurrentByteIndex - self._begin > self._most_bytes:
-            raise _too_big(f"more than {self._most_bytes} bytes")
+            raise too_big(f"more than {self._most_bytes} bytes")
         self._begin = -1
         self._events.append(tree)
 
     def _grow(self, name: str, attrs: dict[str, str]) -> None:
         self._elements += 1
         if self._elements > min(_TREE_ELEMENTS, self._most_elements) or len(self._trees) > self._deepest:
-            raise _too_big(f"more than {_TREE_ELEMENTS} elements")
+            raise too_big(f"more than {_TREE_ELEMENTS} elements")
         namespace, _unused, local = name.rpartition(SEPARATOR)
         tree = Element(local, namespace, plain_attributes(attrs))
         if self._trees:
             self._trees[-1].content.append(tree)
         self._trees.append(tree)
-
-
-def _translate(error: expat.ExpatError) -> StreamError:
-    condition = _ERRORS.get(error.code, "not-well-formed")
-    return StreamError(condition, f"{expat.ErrorString(error.code)} (line {error.lineno}, column {error.offset})")
-
-
-def _too_big(what: str) -> StreamError:
-    return StreamError("policy-violation", f"{what} in one stanza, or in the header", "stanza-too-big")
-
-
-def _refuse(what: str) -> Callable[..., None]:
-    def handler(*_args: object) -> None:
-        raise StreamError("restricted-xml", f"{what} is not allowed in a stream")
-
-    return handler

@@ -68,7 +68,8 @@ class Vocabulary:
 
     def remember(self, name: str) -> None:
         """One more name is in the scopes."""
-        self._remembered += len(name) + _OVERHEAD
+        # An entry has four texts with the name in them, beside the name.
+        self._remembered += 5 * len(name) + _OVERHEAD
         if self._remembered > _MOST:
             for scope in self._scopes.values():
                 scope.clear()
