@@ -31,6 +31,10 @@ class Timing:
     verify_retry: float = 5.0
     drain: float = 10.0
     first_links: float = 5.0
+    previous_secret: float = 600.0
+    """How long the dialback secret before a change still holds."""
+    reminder: float = 86_400.0
+    """Between two warnings of the same thing."""
 
 
 @dataclass(frozen=True, slots=True)

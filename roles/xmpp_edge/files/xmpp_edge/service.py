@@ -14,10 +14,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, TextIO
 
-from . import __version__, config
+from . import __version__, config, protection
 from .config import Snapshot
 from .current import Bounds, Current, Timing
 from .diagnose import Diagnosis
+from .net.contexts import CertificateError
 from .net.dial import Dialer
 from .net.incoming import Incomings
 from .net.listener import Listener, ListenError
@@ -26,6 +27,7 @@ from .net.verify import Verifiers
 from .observe import notify
 from .observe.audit import Audit
 from .observe.control import Control
+from .protection import Protection
 from .records.errors import RecordError
 from .relay import Relay
 from .release import GENERATION, RELEASE
@@ -55,17 +57,26 @@ class Service:
         self.current = Current(
             snapshot, self.audit, settings_of(snapshot), timing=timing or Timing(), bounds=bounds or Bounds()
         )
+        # A certificate that is of no use must not keep the partners away that need none.
+        self._protect(protection.load(snapshot))
         self.dialer = Dialer(self.current)
         self.verifiers = Verifiers(self.current, self.dialer)
         self.relay = Relay(self.current, self.dialer)
-        self.incomings = Incomings(self.current, self.verifiers, self.relay.from_partner, self.relay.routes.heard_from)
+        self.incomings = Incomings(
+            self.current,
+            self.verifiers,
+            self.relay.from_partner,
+            self.relay.routes.heard_from,
+            self.relay.links.handing_on,
+        )
         self.listener = Listener(self.incomings.accept)
-        self.dialer.ports = lambda: {port for _unused, port in self.listener.addresses}
+        self.direct_listener = Listener(self.incomings.accept_direct, "direct_tls_port")
         self.control = Control(run_dir, self.command)
         self.stopped = asyncio.Event()
         self._changing = asyncio.Lock()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._last_reload_error: str | None = None
+        self._forgetting: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
         """Everything up; partners are let in once the inside links have had their first chance."""
@@ -75,11 +86,12 @@ class Service:
         try:
             self.relay.links.apply()
             await self.relay.links.attempted(self.current.timing.first_links)
-            await self._listen(self.current.snapshot)
+            await self._listen(self.current.snapshot, self.protection)
         except BaseException:
             await self.control.stop()
             raise
         self._background(self._watchdog())
+        self._background(self._remind())
         snapshot = self.current.snapshot
         self.audit.event(
             "started",
@@ -88,6 +100,8 @@ class Service:
             federation=snapshot.federation,
             partners=len(snapshot.partners),
             listen=[f"{host} {port}" for host, port in self.listener.addresses],
+            direct_tls=[f"{host} {port}" for host, port in self.direct_listener.addresses],
+            certificates=self.current.tls.describe(),
         )
         notify.notify("READY=1")
 
@@ -161,7 +175,13 @@ class Service:
             "federation": snapshot.federation,
             "draining": self.current.draining,
             "domains": sorted(snapshot.domains),
-            "listening": [{"address": host, "port": port} for host, port in self.listener.addresses],
+            "listening": [
+                {"address": host, "port": port, "direct_tls": direct}
+                for direct, listener in ((False, self.listener), (True, self.direct_listener))
+                for host, port in listener.addresses
+            ],
+            "certificates": self.current.tls.describe(),
+            "warnings": list(protection.warnings(snapshot, self.protection)),
             "inside": self.relay.links.describe(),
             "partners": self._partners(),
             "unauthenticated": len(self.incomings.strangers),
@@ -180,6 +200,9 @@ class Service:
     async def _drain(self) -> None:
         """Both sides are served to the last: the links go when nobody is left who could send to them."""
         self.listener.close()
+        self.direct_listener.close()
+        if self._forgetting is not None:
+            self._forgetting.cancel()
         await self.relay.routes.drain(self.current.timing.drain)
         self.verifiers.close()
         await self.incomings.close("system-shutdown", "This edge is shutting down.", self.current.timing.linger)
@@ -189,8 +212,9 @@ class Service:
     async def _reload(self) -> dict[str, Any]:
         try:
             new = await asyncio.to_thread(config.load, self.config_dir)
-            await self._listen(new)
-        except (RecordError, ListenError, OSError) as problem:
+            fresh = await asyncio.to_thread(protection.load_whole, new)
+            await self._listen(new, fresh)
+        except (RecordError, ListenError, CertificateError, OSError) as problem:
             self._last_reload_error = str(problem)
             self.audit.event("reload_refused", text=str(problem), records_hash=self.current.snapshot.digest)
             return {"error": f"The old configuration stays in force. {problem}"}
@@ -201,6 +225,12 @@ class Service:
         self.relay.routes.apply(change)
         self.current.snapshot = new
         self.current.settings = settings_of(new)
+        rotated = [one.fingerprint for one in self.current.tls.certificates] != [
+            one.fingerprint for one in fresh.tls.certificates
+        ]
+        self._protect(fresh)
+        if change.dialback_secret:
+            self._keep_for_a_while(old.dialback_secret)
         if change.resolvers:
             self.dialer.resolver = self.dialer.new_resolver()
         self.verifiers.apply(change)
@@ -209,10 +239,52 @@ class Service:
             await self.relay.routes.gone(change.gone_partners)
         self.relay.links.apply()
         self.audit.event("reloaded", records_hash=new.digest, touched=sorted(change.remote_domains)[:100])
+        if rotated:
+            self.audit.event("certificates", certificates=self.current.tls.describe())
+        self._warn()
         return {"reloaded": True, "records_hash": new.digest, "changed": old.digest != new.digest}
 
-    async def _listen(self, snapshot: Snapshot) -> None:
+    async def _listen(self, snapshot: Snapshot, protection: Protection) -> None:
+        before = self.listener.addresses
         await self.listener.bind(snapshot.listen, snapshot.listen_port if self._port is None else self._port)
+        direct = snapshot.direct_tls_port if protection.tls.has_certificate() else None
+        try:
+            if direct is None:
+                self.direct_listener.close()
+            else:
+                await self.direct_listener.bind(snapshot.listen, direct if self._port is None else self._port)
+        except ListenError:
+            if before:
+                old = self.current.snapshot
+                await self.listener.bind(old.listen, old.listen_port if self._port is None else self._port)
+            raise
+
+    def _protect(self, fresh: Protection) -> None:
+        """Streams that are open keep what they began with; what is judged from now on, is judged anew."""
+        self.protection = fresh
+        self.current.tls = fresh.tls
+        self.current.judge = fresh.judge
+
+    def _keep_for_a_while(self, secret: str) -> None:
+        """Keys made with this secret may be on their way to us still."""
+        self.current.previous_secret = secret
+        if self._forgetting is not None:
+            self._forgetting.cancel()
+        loop = asyncio.get_running_loop()
+        self._forgetting = loop.call_later(self.current.timing.previous_secret, self._forget_secret)
+
+    def _forget_secret(self) -> None:
+        self.current.previous_secret = self._forgetting = None
+        self.incomings.renew_credentials()
+
+    def _warn(self) -> None:
+        for text in protection.warnings(self.current.snapshot, self.protection):
+            self.audit.event("warning", text=text)
+
+    async def _remind(self) -> None:
+        while True:
+            self._warn()
+            await asyncio.sleep(self.current.timing.reminder)
 
     async def _test(self, request: dict[str, Any]) -> dict[str, Any]:
         domain, seconds = request.get("domain"), request.get("timeout", 30)

@@ -18,18 +18,20 @@ _NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 class ListenError(Exception):
     """An address cannot be listened on."""
 
-    def __init__(self, host: str, port: int, problem: OSError) -> None:
+    def __init__(self, host: str, port: int, problem: OSError, option: str = "listen_port") -> None:
         where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         reason = problem.strerror or problem
-        super().__init__(f"Cannot listen on {where}: {reason}. Check `listen` and `listen_port`.")
+        super().__init__(f"Cannot listen on {where}: {reason}. Check `listen` and `{option}`.")
         self.number = problem.errno
 
 
 class Listener:
     """All addresses of the edge. asyncio itself waits a second and tries again when file descriptors run out."""
 
-    def __init__(self, factory: Callable[[], asyncio.Protocol]) -> None:
+    def __init__(self, factory: Callable[[], asyncio.Protocol], option: str = "listen_port") -> None:
         self._factory = factory
+        self._option = option
+        """Where the port comes from."""
         self._servers: dict[tuple[str, int], asyncio.Server] = {}
 
     @property
@@ -81,7 +83,7 @@ class Listener:
         try:
             sock = socket.socket(family, socket.SOCK_STREAM)
         except OSError as problem:
-            raise ListenError(host, port, problem) from problem
+            raise ListenError(host, port, problem, self._option) from problem
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:
@@ -93,7 +95,7 @@ class Listener:
             sock.listen(_BACKLOG)
         except OSError as problem:
             sock.close()
-            raise ListenError(host, port, problem) from problem
+            raise ListenError(host, port, problem, self._option) from problem
         return server
 
 
