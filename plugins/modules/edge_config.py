@@ -59,6 +59,7 @@ options:
       - Partners find it by SRV records C(_xmpps-server._tcp). It is of use only with a certificate, see
         M(xmpp.federation.edge_certificate).
     type: int
+    version_added: 0.2.0
   inside:
     description:
       - The link to the XMPP server of our users. Keys that are left out stay as they are.
@@ -132,15 +133,17 @@ options:
         the service can read. A partner may have a O(xmpp.federation.xmpp_partner#module:ca_file) of its own.
       - Without one, which is the default, those that the host trusts are taken. An empty text clears it.
     type: path
+    version_added: 0.2.0
   check_crls:
     description:
       - Whether certificate revocation lists are asked about the certificate of a partner. They are the files in
-        C(crls) below O(config_dir).
-      - With V(if_available), the default, a certificate whose CA has a list there must not stand in it, and one whose
-        CA has none, or only one that is out of date, passes.
-      - With V(always) there has to be a list in force of every CA on the way to the root, else the certificate is not
-        trusted. With V(never) no list is looked at.
+        C(crls) below O(config_dir); M(xmpp.federation.edge_crl) fetches them.
+      - With V(if_available), the default, a certificate is not trusted if it stands on a list of its CA. Where there is
+        no list of that CA it passes.
+      - With V(always) there also has to be a list in force of every CA on the way to the root, else the certificate is
+        not trusted. With V(never) no list is looked at.
     type: str
+    version_added: 0.2.0
     choices: [never, if_available, always]
   log_message_bodies:
     description:
@@ -165,6 +168,7 @@ options:
 seealso:
   - module: xmpp.federation.xmpp_partner
   - module: xmpp.federation.external_access_policy
+  - module: xmpp.federation.edge_crl
   - module: xmpp.federation.edge_info
 """
 

@@ -99,16 +99,18 @@ options:
         service can read. It takes the place of the O(xmpp.federation.edge_config#module:ca_file) of the edge.
       - An empty text clears it. It cannot be given with O(tls) V(not_supported).
     type: path
+    version_added: 0.2.0
   pins:
     description:
-      - The public keys that the partner may have, each as the SHA-256 hash of its SubjectPublicKeyInfo in 64
-        hexadecimal digits. A prefix V(sha256:), colons and capitals do not matter. The list replaces the one before, and
-        an empty one clears it.
-      - They count beside the check of the certificate, not in its place. Name the next key before the partner changes to
-        it.
-      - They cannot be given with O(tls) V(not_supported).
+      - Public keys, one of which the partner's certificate has to have, or one of the CAs that it comes from. Each is
+        the SHA-256 hash of its SubjectPublicKeyInfo in 64 hexadecimal digits. A prefix V(sha256:), colons and capitals do
+        not matter. The list replaces the one before, and an empty one clears it.
+      - They count beside the check of the certificate, not in its place. Only a certificate that is signed by itself is
+        trusted for a pin alone, where the partner has no O(ca_file).
+      - Name the next key before the partner changes to it. They cannot be given with O(tls) V(not_supported).
     type: list
     elements: str
+    version_added: 0.2.0
   description:
     description:
       - A text for people.
@@ -277,7 +279,7 @@ partners:
       description: The partner's own file of CA certificates, or nothing where that of the edge holds.
       type: str
     pins:
-      description: The public keys that it may have, in lower-case hexadecimal digits, sorted.
+      description: The public keys of which it or one of its CAs has to have one, in lower-case hexadecimal digits, sorted.
       type: list
       elements: str
     description:

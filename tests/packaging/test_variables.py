@@ -28,6 +28,7 @@ OF_PLAYBOOKS = {"xmpp_edge_hosts", "xmpp_front_end_hosts", "xmpp_edge_serial"}
 ENTRIES = {
     "xmpp_edge_partners": ("xmpp_partner", "partners"),
     "xmpp_edge_policies": ("external_access_policy", "policies"),
+    "xmpp_edge_crls": ("edge_crl", "crls"),
 }
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.xmpp.federation.plugins.module_utils import (
+    _crl_options,
     _module_edge,
     _module_info,
     _module_partner,
@@ -29,6 +30,7 @@ PACKAGE = "ansible_collections.xmpp.federation.plugins"
 ROOT = Path(__file__).resolve().parents[2]
 SPECS: dict[str, dict[str, Any]] = {
     "edge_config": _module_edge.argument_spec(),
+    "edge_crl": _crl_options.argument_spec(),
     "edge_info": _module_info.argument_spec(),
     "external_access_policy": _module_policy.argument_spec(),
     "xmpp_partner": _module_partner.argument_spec(),
@@ -136,7 +138,8 @@ def _check_returned(path: str, told: Mapping[str, Any], value: Any) -> None:
 
 @pytest.mark.parametrize("module", SPECS)
 def test_examples_are_accepted(module: str, call: Call, config_dir: Path) -> None:
-    if module == "edge_info":
+    if module in ("edge_crl", "edge_info"):
+        # These take from elsewhere what they show.
         return
     for task in yaml.safe_load(importlib.import_module(f"{PACKAGE}.modules.{module}").EXAMPLES):
         options = json.loads(json.dumps(task[f"xmpp.federation.{module}"]))
@@ -160,6 +163,7 @@ def test_the_service_has_a_link_to_every_file_of_the_records() -> None:
         ("xmpp_edge_partners", "xmpp_partner", "partners"),
         ("xmpp_edge_policies", "external_access_policy", "policies"),
         ("xmpp_edge_inside", "edge_config", "inside"),
+        ("xmpp_edge_crls", "edge_crl", "crls"),
     ],
 )
 def test_the_role_takes_what_the_modules_take(variable: str, module: str, path: str) -> None:

@@ -36,6 +36,8 @@ def render(**variables: Any) -> str:
 CASES: dict[str, dict[str, Any]] = {
     "defaults": {},
     "low port": {"xmpp_edge_listen_port": 269},
+    "low port for direct TLS": {"xmpp_edge_direct_tls_port": 443},
+    "no direct TLS": {"xmpp_edge_direct_tls_port": 0},
     "other places": {
         "xmpp_edge_run_dir": "/run/edge/one",
         "xmpp_edge_state_dir": "/srv/edge",
@@ -92,3 +94,10 @@ def test_a_low_port_brings_its_one_capability_and_no_other() -> None:
 @pytest.mark.parametrize(("directory", "named"), [("/run/xmpp-edge", "xmpp-edge"), ("/run/a/b", "a/b")])
 def test_the_run_directory_is_named_below_run(directory: str, named: str) -> None:
     assert f"RuntimeDirectory={named}\n" in render(xmpp_edge_run_dir=directory)
+
+
+@pytest.mark.parametrize(
+    ("case", "needed"), [("low port for direct TLS", True), ("no direct TLS", False), ("low port", True)]
+)
+def test_a_low_port_gets_its_capability(case: str, needed: bool) -> None:
+    assert ("CAP_NET_BIND_SERVICE" in render(**CASES[case])) is needed

@@ -42,7 +42,7 @@ class Partner:
     ca_file: str | None = None
     """Who may have signed its certificate, in place of what counts for the edge as a whole."""
     pins: tuple[str, ...] = ()
-    """Its public keys, as lower-case hex of the SHA-256 of the SPKI; with any of them no other key is trusted."""
+    """Public keys, as lower-case hex of the SHA-256 of the SPKI: its own or one of its CAs', if there are any."""
 
 
 @dataclass(frozen=True, slots=True)
