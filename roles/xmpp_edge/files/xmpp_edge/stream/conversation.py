@@ -16,6 +16,9 @@ from .errors import StreamError
 
 # Nobody's limit on silence makes us send keep-alives faster than this.
 _SHORTEST_SILENCE = 2.0
+# What we may have sent when the peer enables acknowledgements, if they are to be waited for: stanzas, and characters.
+_HEADSTART = 20
+_HEADSTART_SIZE = 65_536
 
 
 class Conversation:
@@ -31,7 +34,12 @@ class Conversation:
         self._patience = patience
         self._most: int | None = None
         self._sent: acks.Sent | None = None
+        self._before: list[Stanza] | None = []
+        """What we sent before the counting began, and is not known to have arrived; None when it was too much."""
+        self._before_size = 0
         self._asked: int | None = None
+        self._looked = 0.0
+        """When we looked last whether answers are overdue."""
 
     @property
     def acknowledging(self) -> bool:
@@ -53,40 +61,64 @@ class Conversation:
             text = f"its server takes stanzas of at most {self._most} bytes, and this one has {len(data)}"
             return Unsent(stanza, "policy-violation", text)
         sent = self._sent
-        if sent is not None:
-            if sent.full:
-                return Unsent(stanza, "resource-constraint", "its server acknowledges nothing of what it was sent")
-            if sent.note(stanza, now):
-                data += acks.REQUEST
-                sent.asked(now)
+        if sent is None:
+            self._remember(stanza)
+        elif sent.full:
+            return Unsent(stanza, "resource-constraint", "its server takes stanzas too slowly")
+        elif sent.note(stanza, now):
+            data += acks.REQUEST
+            sent.asked(now)
         return Send(data)
+
+    def _remember(self, stanza: Stanza) -> None:
+        before = self._before
+        if before is not None:
+            before.append(stanza)
+            self._before_size += len(stanza.payload)
+            if len(before) > _HEADSTART or self._before_size > _HEADSTART_SIZE:
+                # It will hardly enable them now; if it does, TCP has to do for what we send.
+                self._before = None
 
     # Acknowledgements
 
-    def element(self, element: Element, proven: bool, actions: list[Action]) -> None:
+    def element(self, element: Element, proven: bool, now: float, actions: list[Action]) -> None:
         """An element of XEP-0198."""
         if element.name in ("enable", "resume") and not proven:
             actions.append(Send(acks.failed("unexpected-request")))
         elif element.name == "enable":
-            self._enable(actions)
+            self._enable(now, actions)
         elif element.name == "resume":
             # Nothing can be resumed here, so there is no such stream.
             actions.append(Send(acks.failed("item-not-found")))
         elif element.name == "r" and self.received is not None:
             self._request(self.received, actions)
         elif element.name == "a" and self._sent is not None:
-            self._sent.acknowledged(acks.handled(element))
+            self.acknowledged(element)
         else:
             raise StreamError("unsupported-stanza-type", f"<{element.name}/> of XEP-0198 has no meaning here")
 
-    def _enable(self, actions: list[Action]) -> None:
+    def _enable(self, now: float, actions: list[Action]) -> None:
         if self.received is not None:
             actions.append(Send(acks.failed("unexpected-request")))
             return
         self.received = acks.Received()
-        if self.bidi:
-            self._sent = acks.Sent()
         actions.append(Send(acks.ENABLED))
+        if self.bidi and self._before is not None:
+            self._sent = acks.Sent()
+            self._looked = now
+            if self._before:
+                self._ask(self._sent, now, actions)
+
+    def acknowledged(self, element: Element) -> None:
+        """The answer to a question of ours, or one without."""
+        if self._sent is not None:
+            self._sent.acknowledged(acks.handled(element))
+            # Whatever it counts came behind these.
+            self._before = []
+
+    def _ask(self, sent: acks.Sent, now: float, actions: list[Action]) -> None:
+        sent.asked(now)
+        actions.append(Send(acks.REQUEST))
 
     def _request(self, received: acks.Received, actions: list[Action]) -> None:
         if self._asked != received.arrived:
@@ -104,27 +136,29 @@ class Conversation:
     # Time and the end
 
     def deadlines(self) -> Iterator[float]:
-        sent = self._sent
-        if sent is None:
-            return
-        if sent.waiting is not None:
-            yield sent.waiting + self._patience
-        elif sent.alarm is not None:
-            yield sent.alarm
+        if self._sent is not None:
+            # Stanzas sent meanwhile have to be seen too, and a driver does not look when it sends one.
+            yield self._looked + self._patience
+            if self._sent.alarm is not None:
+                yield self._sent.alarm
 
     def tick(self, now: float, actions: list[Action]) -> None:
         sent = self._sent
         if sent is None:
             return
+        self._looked = now
         if sent.waiting is not None and now >= sent.waiting + self._patience:
-            text = f"no stanza was acknowledged for {self._patience:g} seconds"
+            text = f"stanzas were not acknowledged within {self._patience:g} seconds"
             raise StreamError("connection-timeout", text)
         if sent.tick(now):
-            sent.asked(now)
-            actions.append(Send(acks.REQUEST))
+            self._ask(sent, now, actions)
+
+    def closing(self, now: float, actions: list[Action]) -> None:
+        """We are about to close our half; the peer may still tell what it has."""
+        if self._sent is not None and (self._sent or self._before):
+            self._ask(self._sent, now, actions)
 
     def end(self, actions: list[Action]) -> None:
         """The stream is over."""
-        doubtful = self._sent.take() if self._sent is not None else ()
-        if doubtful:
-            actions.append(Doubtful(doubtful))
+        if self._sent is not None:
+            actions.append(Doubtful((*(self._before or ()), *self._sent.take())))

@@ -21,7 +21,8 @@ from .conversation import Conversation
 from .errors import StreamError
 from .external import SaslFailure
 from .features import EXTERNAL, Features
-from .machine import Machine, Refusal, State
+from .honesty import dishonest
+from .machine import Machine, State
 from .policy import PartnerView, StreamPolicy
 from .receiving import Receiving
 from .security import Credentials
@@ -62,13 +63,15 @@ class Inbound(Machine):
         """The proven pairs, each with its method."""
         self._make_id = make_id
         self._version = 1
+        self._succeeded: Pair | None = None
+        """What SASL has proven, until the stream that comes after it is open."""
         self._named = False
         """A header has come on this connection, and those to come name the same domains."""
         self._offered = Features()
         self._handshaking = False
         self._by_domains: dict[tuple[str, str], Pair] = {}
         self._receiving = Receiving(self, settings, self._prove, self._strike)
-        self._conversation = Conversation(settings.stream_establishment_timeout)
+        self._conversation = Conversation(settings.acknowledgement_timeout)
         self._counted: Received | None = None
         """For the next stanza; here as well because every stanza asks."""
         self._keepalive_expected = False
@@ -101,6 +104,9 @@ class Inbound(Machine):
         if self._version:
             answer += write_element(features.write(offered))
         actions.append(Send(answer))
+        if self._succeeded is not None:
+            self._prove(self._succeeded, "sasl_tls", now, actions)
+            self._succeeded = None
 
     def _name(self, local: str | None, remote: str | None) -> PartnerView | None:
         """Whom the stream is between; a later header on the same connection may only add who the peer is."""
@@ -127,7 +133,7 @@ class Inbound(Machine):
                 return offered
         elif not self._version:
             raise StreamError("unsupported-version", "a stream inside TLS is of version 1.0")
-        elif self.pairs:
+        elif self._succeeded is not None:
             offered = admission.offer_proven(partner)
         else:
             offered, trust = admission.offer_secured(partner, tls, local, remote)
@@ -142,7 +148,7 @@ class Inbound(Machine):
         if namespace == namespaces.DIALBACK and name in ("result", "verify"):
             self._receiving.element(element, now, actions)
         elif namespace == namespaces.ACKS:
-            self._conversation.element(element, bool(self.pairs), actions)
+            self._conversation.element(element, bool(self.pairs), now, actions)
             self._counted = self._conversation.received
         elif namespace == namespaces.TLS and name == "starttls":
             self._start_tls(actions)
@@ -191,7 +197,7 @@ class Inbound(Machine):
             return
         actions.append(Send(write_element(external.success())))
         self._receiving.forget()
-        self._prove(pair, "sasl_tls", now, actions)
+        self._succeeded = pair
         self.stream_id = self._make_id()
         self._restart()
 
@@ -252,10 +258,6 @@ class Inbound(Machine):
             raise StreamError("unsupported-stanza-type", "<bidi/> comes once, inside TLS and before any proof")
         self._conversation.open(element)
 
-    def sends(self, pair: Pair) -> bool:
-        """Stanzas of this pair can be sent on this stream now."""
-        return self._conversation.bidi and pair in self.pairs and self._state is State.OPEN
-
     @property
     def acknowledging(self) -> bool:
         """The peer acknowledges what is sent to it on this stream."""
@@ -264,7 +266,13 @@ class Inbound(Machine):
     def send(self, stanza: Stanza, now: float) -> list[Action]:
         """Write a stanza; only for a pair that was Authenticated with ``bidi``, while the stream is open."""
         sender, target = stanza.from_, stanza.to
-        if sender is None or target is None or not self.sends(Pair(sender.domain, target.domain)):
+        if (
+            sender is None
+            or target is None
+            or (sender.domain, target.domain) not in self._by_domains
+            or not self._conversation.bidi
+            or self._state is not State.OPEN
+        ):
             raise RuntimeError("no stanza can be sent on this stream now")
         action = self._conversation.write(stanza, now)
         if isinstance(action, Send):
@@ -289,35 +297,18 @@ class Inbound(Machine):
             stanza.to = target = parse(attrs.pop("to"))
             pair = self._by_domains[target.domain, sender.domain]
         except (KeyError, JIDError) as exc:
-            raise self._dishonest(stanza, exc) from None
+            raise dishonest(stanza, exc, self.pairs, self.policy.domains) from None
         self._active = now
         if self._counted is not None:
             self._counted.arrived += 1
         actions.append(Deliver(stanza, pair))
-
-    def _dishonest(self, stanza: Stanza, exc: Exception) -> StreamError:
-        """Gate 4: why a stanza cannot be from where it says, to where it says."""
-        if not self.pairs:
-            return StreamError("not-authorized", f"a {stanza.kind} before any domain is proven on this stream")
-        if isinstance(exc, JIDError):
-            return StreamError("improper-addressing", str(exc))
-        if stanza.from_ is None or stanza.to is None:
-            return StreamError("improper-addressing", f"a {stanza.kind} between servers needs 'from' and 'to'")
-        local, remote = stanza.to.domain, stanza.from_.domain
-        if all(pair.remote != remote for pair in self.pairs):
-            text = f"{remote} is not proven on this stream"
-            return Refusal("from_not_proven", "invalid-from", text, local, remote)
-        if local not in self.policy.domains:
-            return Refusal("no_relay", "host-unknown", f"{local} is not served here", local, remote)
-        text = f"{remote} is not proven towards {local} on this stream"
-        return Refusal("pair_not_proven", "not-authorized", text, local, remote)
 
     # Time and the end
 
     def _deadlines(self) -> Iterator[float]:
         yield from self._receiving.deadlines()
         settings = self._settings
-        if not self.pairs or self._state is State.WAITING:
+        if not self.pairs:
             yield self._began + settings.stream_establishment_timeout
             return
         yield self._active + settings.stream_inactivity_timeout
@@ -330,7 +321,7 @@ class Inbound(Machine):
     def _tick(self, now: float, actions: list[Action]) -> None:
         self._receiving.tick(now, actions)
         settings = self._settings
-        if not self.pairs or self._state is State.WAITING:
+        if not self.pairs:
             if now >= self._began + settings.stream_establishment_timeout:
                 self._never_proven(now, actions)
             return
@@ -345,6 +336,14 @@ class Inbound(Machine):
         if silence is not None and now >= self._wrote + silence / 2:
             self._wrote = now
             actions.append(Send(KEEP_ALIVE))
+
+    def _late(self, element: Element, now: float, actions: list[Action]) -> None:
+        if element.namespace == namespaces.ACKS and element.name == "a":
+            self._conversation.acknowledged(element)
+
+    def _close(self, condition: str | None, text: str, now: float, actions: list[Action]) -> None:
+        self._conversation.closing(now, actions)
+        super()._close(condition, text, now, actions)
 
     def _ending(self, condition: str | None, text: str, by: str, actions: list[Action]) -> None:
         self._receiving.forget()
