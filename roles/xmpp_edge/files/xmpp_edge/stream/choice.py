@@ -30,6 +30,7 @@ def without_tls(methods: Sequence[str], pair: Pair, offered: Features, avoid: Co
 
     ``offered.dialback`` is to be true also where the header alone speaks of it.
     """
+    _check_any(methods, pair)
     plain = "tcp_dialback" in methods
     if offered.tls and _wants_tls(methods) and not (plain and "tls" in avoid):
         return STARTTLS
@@ -60,6 +61,7 @@ def over_tls(
 
     ``failed`` says which methods have failed on this way already, and why; ``certificate`` that we have one to show.
     """
+    _check_any(methods, pair)
     if not _wants_tls(methods):
         text = f"the record of {pair.remote} here leaves TLS out"
         raise Refusal("tls_not_supported", "unsupported-feature", text, pair.local, pair.remote)
@@ -81,6 +83,13 @@ def over_tls(
         else:
             return method
     raise _nothing_left(pair, left, offered, obstacles)
+
+
+def _check_any(methods: Sequence[str], pair: Pair) -> None:
+    """A record has a method always; but that may be SASL, by which no questions are asked."""
+    if not methods:
+        text = f"the record of {pair.remote} here leaves dialback out"
+        raise Refusal("dialback_not_allowed", "policy-violation", text, pair.local, pair.remote)
 
 
 def _wants_tls(methods: Sequence[str]) -> bool:

@@ -34,12 +34,14 @@ _BOUNCES = {
     "not-authorized": "not-allowed",
     "unsupported-feature": "not-allowed",
     "unsupported-version": "not-allowed",
+    "resource-constraint": "resource-constraint",
 }
 # What the initiator of a stream to us is told when its authoritative server ends our stream with one of these.
 _VERIFY_ERRORS = {
     "host-unknown": "remote-server-not-found",
     "host-gone": "remote-server-not-found",
     "item-not-found": "remote-server-not-found",
+    "remote-server-not-found": "remote-server-not-found",
     "connection-timeout": "remote-server-timeout",
     "policy-violation": "policy-violation",
     "resource-constraint": "resource-constraint",
@@ -307,6 +309,8 @@ class Outbound(Opening):
     def _ending(self, condition: str | None, text: str, by: str, actions: list[Action]) -> None:
         remote = self.pair.remote
         bounce = _BOUNCES.get(condition or "", "remote-server-timeout")
+        if by == "us" and condition == "internal-server-error":
+            bounce = condition
         said = ": ".join(part for part in (condition, text) if part)
         why = text if by == "us" else f"{remote} ended the stream ({said or 'without a word'})"
         self._fail_pair(bounce, why or "the stream was closed", actions)
