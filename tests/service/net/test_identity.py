@@ -12,9 +12,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import dsa
-from xmpp_edge.net.identity import Judge
-
-from tests.peers.authority import (
+from peers.authority import (
     ANY,
     BOTH,
     CLIENT,
@@ -29,6 +27,7 @@ from tests.peers.authority import (
     srv_name,
     xmpp_addr,
 )
+from xmpp_edge.net.identity import Judge
 
 DOMAIN = "partner.example"
 IDN = "bücher.example"

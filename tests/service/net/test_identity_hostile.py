@@ -15,9 +15,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from peers.authority import Authority, Pair, self_signed, srv_name, xmpp_addr
 from xmpp_edge.net.identity import Judge
-
-from tests.peers.authority import Authority, Pair, self_signed, srv_name, xmpp_addr
 
 from .test_identity import DOMAIN, Partner, Records
 

@@ -12,9 +12,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
+from peers.authority import EXPIRED, NOT_YET, Authority, moment, self_signed
 from xmpp_edge.net.identity import Judge
-
-from tests.peers.authority import EXPIRED, NOT_YET, Authority, moment, self_signed
 
 from .test_identity import DOMAIN, Partner, Records
 
