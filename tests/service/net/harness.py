@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from peers.authority import Authority, Pair
 from peers.dns_server import DnsServer
 from peers.inside import Inside
 from peers.partner import Partner
@@ -29,6 +30,8 @@ from xmpp_edge.service import Service
 
 OURS, THEIRS = "inside.example", "gmail.example"
 ALICE, CAROL, BOB = f"alice@{OURS}", f"carol@{OURS}", f"bob@{THEIRS}"
+TLS = {"tls": "required", "sasl": "required", "dialback": False}
+TLS_OR_DIALBACK = {"tls": "required", "sasl": "optional", "dialback": True}
 PLAIN = {"tls": "not_supported", "sasl": "not_supported", "dialback": True}
 QUICK = Timing(connect=2, write=2, linger=0.5, first_retry=0.05, longest_retry=0.2, verify_retry=0.05, drain=2)
 OPEN = {"federation_access": True, "xmpp_access": True, "public_cloud_access": True}
@@ -57,6 +60,11 @@ class Records:
             "grant_to_all": None,
         }
         self.secrets = {"dialback_secret": "a secret of ours", "inside_secret": "a secret inside"}
+
+    def certify(self, identity: Pair, partner_ca: Authority, **partner: Any) -> None:
+        """Assign a certificate to the edge, and let the first partner be one with TLS whose CA this is."""
+        identity.write(self.directory)
+        self.partners[0] |= {"ca_file": str(partner_ca.write(self.directory / "partner-ca.pem")), **partner}
 
     def write(self) -> Path:
         values = {
@@ -111,6 +119,10 @@ class World:
     @property
     def address(self) -> tuple[str, int]:
         return self.service.listener.addresses[0]
+
+    @property
+    def direct_address(self) -> tuple[str, int]:
+        return self.service.direct_listener.addresses[0]
 
     async def reload(self) -> dict[str, Any]:
         self.records.write()
