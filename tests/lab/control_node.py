@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shlex
@@ -24,8 +25,8 @@ from tools import tree
 HERE = Path(__file__).resolve().parent
 BIN = Path(sys.executable).parent
 
-EDGE, INSIDE, PARTNER = "edge1.lab.example", "inside.lab.example", "gtalk.lab.example"
-ADDRESSES = {EDGE: "198.51.100.10", INSIDE: "198.51.100.20", PARTNER: "198.51.100.30"}
+EDGE, INSIDE, PARTNER, SECURE = (f"{name}.lab.example" for name in ("edge1", "inside", "gtalk", "secure"))
+ADDRESSES = {EDGE: "198.51.100.10", INSIDE: "198.51.100.20", PARTNER: "198.51.100.30", SECURE: "198.51.100.40"}
 CONTROL, RESOLVER = "198.51.100.1", "198.51.100.53"
 
 
@@ -107,6 +108,10 @@ class Lab:
         """Run a shell command as root and return what it says."""
         ssh = ["ssh", "-F", str(self.directory / "ssh/config"), "-o", "ConnectTimeout=5", host]
         return self.call(*ssh, f"sudo sh -euc {shlex.quote(command)}", timeout=timeout).strip()
+
+    def put(self, host: str, path: str, content: bytes) -> None:
+        """Write a small file on a host, readable to all."""
+        self.ssh(host, f"echo {base64.b64encode(content).decode()} | base64 -d >{shlex.quote(path)}")
 
     def main_pid(self, host: str, unit: str) -> int:
         return int(self.ssh(host, f"systemctl show --property=MainPID --value {unit}"))

@@ -18,7 +18,7 @@ import pytest
 
 from . import rude
 from .clients import Answer, User, logged_in, message
-from .control_node import ADDRESSES, EDGE, HERE, INSIDE, PARTNER, Lab, Run
+from .control_node import ADDRESSES, EDGE, HERE, INSIDE, PARTNER, SECURE, Lab, Run
 from .rude import RudePartner
 
 INSIDE_SERVER = "prosody"
@@ -27,12 +27,15 @@ ROMEO, JULIET, MALLORY = "romeo@gmail.example", "juliet@yahoo.example", "mallory
 GMAIL_LIKE = {"tls": "not_supported", "sasl": "not_supported", "dialback": True, "keepalive": False}
 
 
+HOMES = {"inside.example": INSIDE, "partner.example": SECURE}
+
+
 @contextlib.asynccontextmanager
 async def users(*addresses: str) -> AsyncIterator[list[User]]:
     async with contextlib.AsyncExitStack() as stack:
         yield [
             await stack.enter_async_context(
-                logged_in(address, ADDRESSES[INSIDE if address.endswith("@inside.example") else PARTNER])
+                logged_in(address, ADDRESSES[HOMES.get(address.partition("@")[2], PARTNER)])
             )
             for address in addresses
         ]
