@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from xmpp_edge.stream.actions import Acknowledge, Authenticated, Closed, Deliver, Doubtful, Send, Unsent
+from xmpp_edge.stream.actions import Acknowledge, Authenticated, Closed, Deliver, Doubtful, Room, Send, Unsent
 from xmpp_edge.stream.outbound import Outbound
 from xmpp_edge.stream.settings import Settings
 
@@ -253,6 +253,9 @@ def test_so_much_may_be_unacknowledged_and_no_more() -> None:
     assert machine.send(stanza, 0) == [
         Unsent(stanza, "resource-constraint", "partner.example takes stanzas too slowly")
     ]
-    feed(machine, handled(9000))
+    assert feed(machine, handled(5000)) == []
+    assert machine.full
+    assert feed(machine, handled(9000)) == [Room()]
+    assert feed(machine, handled(9000)) == []
     assert not machine.full
     assert len(doubtful(machine.eof(1))) == 1000

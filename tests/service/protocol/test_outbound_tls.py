@@ -360,6 +360,14 @@ def test_what_a_lax_record_may_try_next() -> None:
     assert machine.retry_without == "tls"
 
 
+def test_a_peer_that_closes_inside_tls_would_do_so_without_as_well() -> None:
+    for text in (END, "<stream:error><host-unknown xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>"):
+        machine = secured(LAX)
+        feed(machine, AFTER_TLS + text)
+        assert machine.closed
+        assert machine.retry_without is None
+
+
 def test_plain_streams_without_dialback() -> None:
     actions = feed(outgoing(PLAIN_ONLY), THEIR_HEADER.replace(NO_DB, "") + features(EXTERNAL))
     text = f"{DEMANDS}dialback without TLS, and partner.example offers SASL EXTERNAL"

@@ -123,6 +123,11 @@ class Acknowledge:
 
 
 @dataclass(frozen=True, slots=True)
+class Room:
+    """So much was unacknowledged that stanzas had to wait; now they may be sent again."""
+
+
+@dataclass(frozen=True, slots=True)
 class Doubtful:
     """The stream is over, and these were never acknowledged by a peer that does acknowledge; in the order sent."""
 
@@ -166,6 +171,7 @@ Action: TypeAlias = (
     | StartTls
     | Unsent
     | Acknowledge
+    | Room
     | Doubtful
     | Refused
     | Ready

@@ -75,6 +75,8 @@ class Opening(Machine):
         self._challenged = False
         self._failures: dict[str, str] = {}
         """The methods that have failed on this stream, and why."""
+        self._nothing_left = False
+        """Over TLS no method was."""
         self._settled = False
         """Authenticated or Failed has been said."""
 
@@ -83,10 +85,8 @@ class Opening(Machine):
         """What a new attempt may ``avoid`` because this one has stumbled over it, and the record can do without."""
         if self._step in (Step.SASL, Step.AGAIN) or "sasl_tls" in self._failures:
             return "sasl_tls" if "tls_dialback" in self._methods else None
-        encrypted = self.tls is not None or self._step in (Step.PROCEED, Step.HANDSHAKE)
-        if encrypted and self._step is not Step.DONE and "tcp_dialback" in self._methods:
-            return "tls"
-        return None
+        stumbled = self._nothing_left or self._step in (Step.PROCEED, Step.HANDSHAKE)
+        return "tls" if stumbled and "tcp_dialback" in self._methods else None
 
     def connected(self, now: float) -> list[Action]:
         """The connection stands; with direct TLS, so does that."""
@@ -207,15 +207,13 @@ class Opening(Machine):
         failed = dict(self._failures)
         if "sasl_tls" in self._avoid and "tls_dialback" in self._methods:
             failed.setdefault("sasl_tls", "it has failed before")
-        needs_trust = "sasl_tls" in self._methods
-        method = choice.over_tls(
-            self._methods,
-            self.pair,
-            self._offered,
-            self._trust_in_peer if needs_trust else Trust(False, "not_asked"),
-            failed,
-            certificate=self._credentials.certificate,
-        )
+        trust = self._trust_in_peer if "sasl_tls" in self._methods else Trust(False, "not_asked")
+        has_one = self._credentials.certificate
+        try:
+            method = choice.over_tls(self._methods, self.pair, self._offered, trust, failed, certificate=has_one)
+        except Refusal:
+            self._nothing_left = True
+            raise
         if method == "sasl_tls":
             self._authenticate(now, actions)
         else:

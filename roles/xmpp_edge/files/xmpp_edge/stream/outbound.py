@@ -17,7 +17,7 @@ from ..xml.element import Element
 from ..xml.stanza import Stanza
 from ..xml.writer import KEEP_ALIVE, write_element, write_stanza
 from . import acks, dialback
-from .actions import Acknowledge, Action, Authenticated, Deliver, Doubtful, Pair, Send, Unsent, Verified
+from .actions import Acknowledge, Action, Authenticated, Deliver, Doubtful, Pair, Room, Send, Unsent, Verified
 from .errors import StreamError
 from .honesty import dishonest
 from .machine import State
@@ -103,7 +103,7 @@ class Outbound(Opening):
 
     @property
     def full(self) -> bool:
-        """So much is unacknowledged that stanzas had better wait; look again when something has come in."""
+        """So much is unacknowledged that stanzas have to wait; Room tells when they need no longer."""
         return self._sent is not None and self._sent.full
 
     def send(self, stanza: Stanza, now: float) -> list[Action]:
@@ -204,13 +204,15 @@ class Outbound(Opening):
     # Acknowledgements
 
     def _send_counted(self, sent: acks.Sent, stanza: Stanza, data: bytes, now: float) -> list[Action]:
-        if sent.full and not self._acknowledging:
-            # It never said whether it counts; without its word there is nothing to wait for.
-            self._sent = None
-            return [Send(data)]
-        if len(sent) >= 2 * sent.most:
+        if not self._acknowledging:
+            if sent.full:
+                # It never said whether it counts; without its word there is nothing to wait for.
+                self._sent = None
+            else:
+                sent.note(stanza, now)
+        elif len(sent) >= 2 * sent.most:
             return [Unsent(stanza, "resource-constraint", f"{self.pair.remote} takes stanzas too slowly")]
-        if sent.note(stanza, now) and self._acknowledging:
+        elif sent.note(stanza, now):
             sent.asked(now)
             data += acks.REQUEST
         return [Send(data)]
@@ -231,7 +233,10 @@ class Outbound(Opening):
         if not self._acknowledging:
             return False
         if element.name == "a" and self._sent is not None:
+            full = self._sent.full
             self._sent.acknowledged(acks.handled(element))
+            if full and not self._sent.full:
+                actions.append(Room())
         elif element.name != "r":
             return False
         elif self._bidirectional:
