@@ -301,7 +301,7 @@ def test_the_end_of_the_stream_ends_tls_as_well():
             await peer.send(b"</stream:stream>")
             assert (await peer.until_closed()).endswith(b"</stream:stream>")
             assert peer.tls.tls.get_shutdown() & SSL.RECEIVED_SHUTDOWN
-            await here.audit.wait("stream_closed", condition=None)
+            await here.audit.wait("stream_closed", direction="in")
 
     run(test)
 
