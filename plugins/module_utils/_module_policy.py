@@ -84,6 +84,8 @@ class _Wanted:
         if "name" not in options:
             self.report(entry.where, "name", "this is missing", "name the policy, or set scope to global")
             return
+        if options["name"].startswith("site:"):
+            options.setdefault("scope", policy.SITE)
         options["name"] = name = policy.policy_name(options["name"])
         if name in self.named:
             self.report(entry.where, "name", f"{name} stands in {self.named[name]} already", "keep one of the two")
@@ -97,6 +99,18 @@ class _Wanted:
             self.after[name] = policy.normalise(merged, entry.where)
         except RecordError as exc:
             self.problems.extend(exc.problems)
+            return
+        if "members" in options:
+            self._check_ours(entry.where, self.after[name]["members"])
+
+    def _check_ours(self, where: str, members: list[str]) -> None:
+        for text in members:
+            if self.own is not None and names.domain(text.partition("@")[2]) not in self.own:
+                self._foreign(where, "members", text)
+
+    def _foreign(self, where: str, key: str, address: str) -> None:
+        remedy = "correct the address, or add its domain with edge_config first"
+        self.report(where, key, f"{address} is not in one of our own domains", remedy)
 
     def purge(self) -> None:
         """What is not named goes, and the grants of it: the list is all that there is to be."""
@@ -155,12 +169,7 @@ class _Wanted:
             if found.setdefault(address, index) != index:
                 self.report(entry.where, key, f"{address} stands at {found[address]} already", "keep one of the two")
             elif self.own is not None and domain not in self.own:
-                self.report(
-                    entry.where,
-                    key,
-                    f"{address} is not in one of our own domains",
-                    "correct the address, or add its domain with edge_config first",
-                )
+                self._foreign(entry.where, key, address)
         return list(found)
 
     def _grant(self, address: str, name: str, entry: Entry) -> None:
@@ -178,8 +187,14 @@ class _Wanted:
         for name in self.named:
             if name not in self.after:
                 self._check_removed(name)
-        places = {self.named.get(name) or f"the policy {name}": record for name, record in self.after.items()}
-        policy.check_all(places, {}, None, self.problems)
+        places = {self._place(name): record for name, record in self.after.items()}
+        # Who holds a policy that goes has been told; what is left are policies that may not be granted (any more).
+        held = {who: (name, self._place(name)) for who, name in self.grants.items() if name in self.after}
+        everyone = (self.everyone, self._place(self.everyone)) if self.everyone in self.after else None
+        policy.check_all(places, held, everyone, self.problems)
+
+    def _place(self, name: str) -> str:
+        return self.named.get(name) or f"the policy {name}"
 
     def _check_removed(self, name: str) -> None:
         holders = [address for address, held in self.grants.items() if held == name]

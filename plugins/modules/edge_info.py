@@ -126,7 +126,7 @@ effective:
       description: The policy, taken whole.
       type: dict
     reason:
-      description: Why it is this one, V(grant), V(grant_to_all) or V(global).
+      description: Why it is this one, V(grant), V(grant_to_all), V(site) or V(global).
       type: str
 running:
   description: What the service says of itself.

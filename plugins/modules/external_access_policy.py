@@ -13,7 +13,8 @@ description:
   - Writes external access policies and grants them to users. The partners of the edge say which domains we talk to,
     the policies say who of us does.
   - A user is subject to one policy, taken whole. That is the one granted to this very user, else the one granted to
-    all, else the global one. Where there is no global policy it allows nothing.
+    all, else that of the site whose member the user is, else the global one. Where there is no global policy it allows
+    nothing.
   - Options that are left out leave an existing policy as it is, and give a new one its default.
 author: xmpp.federation contributors (@xmpp-federation)
 extends_documentation_fragment:
@@ -35,15 +36,23 @@ options:
   name:
     description:
       - The name of the policy. The one of scope V(global) is called V(global), and needs no name.
-      - A V(tag:) in front, as Lync writes it, does not count.
+      - A V(tag:) in front, as Lync writes it, does not count, and a V(site:) stands for O(scope=site).
     type: str
   scope:
     description:
-      - Whether the policy holds for everybody who is granted no other, V(global), or for those whom it is granted to,
-        V(user).
+      - Whether the policy holds for everybody who is subject to no other, V(global), for the O(members) of a site,
+        V(site), or for those whom it is granted to, V(user).
       - V(user) is meant where this is left out, except for the name V(global).
     type: str
-    choices: [global, user]
+    choices: [global, site, user]
+  members:
+    description:
+      - Who belongs to the site, if O(scope=site). The policy holds for them as soon as it is there, without a grant.
+      - Addresses in our domains, or patterns with one star before the C(@), such as V(*@branch.example) or
+        V(sales-*@inside.example).
+      - A user can belong to one site only.
+    type: list
+    elements: str
   federation_access:
     description:
       - Whether users may talk to other organisations at all. It is V(false) for a new policy.
@@ -100,7 +109,11 @@ options:
       scope:
         description: See O(scope).
         type: str
-        choices: [global, user]
+        choices: [global, site, user]
+      members:
+        description: See O(members).
+        type: list
+        elements: str
       federation_access:
         description: See O(federation_access).
         type: bool
@@ -158,6 +171,15 @@ EXAMPLES = r"""
       - bob@inside.example
     grant_mode: replace
 
+- name: A branch office with a domain of its own may, whoever else may not
+  xmpp.federation.external_access_policy:
+    name: Branch
+    scope: site
+    members:
+      - "*@branch.example"
+    federation_access: true
+    xmpp_access: true
+
 - name: Exactly these policies and no others
   xmpp.federation.external_access_policy:
     purge: true
@@ -192,8 +214,12 @@ policies:
       description: The name of the policy.
       type: str
     scope:
-      description: V(global) or V(user).
+      description: V(global), V(site) or V(user).
       type: str
+    members:
+      description: Who belongs to the site.
+      type: list
+      elements: str
     federation_access:
       description: Whether other organisations may be talked to at all.
       type: bool
@@ -209,6 +235,7 @@ policies:
   sample:
     - description: ""
       federation_access: true
+      members: []
       name: FedPic
       public_cloud_access: true
       scope: user

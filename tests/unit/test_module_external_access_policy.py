@@ -33,6 +33,7 @@ def test_the_policy_of_the_walkthrough(lawful: Call, where: dict[str, Any], conf
     record = {
         "name": "FedPic",
         "scope": "user",
+        "members": [],
         "federation_access": True,
         "xmpp_access": True,
         "public_cloud_access": True,
@@ -167,7 +168,20 @@ def test_users_move_within_one_call(lawful: Call, where: dict[str, Any], config_
         ),
         ({"policies": [], "name": "A"}, "policies"),
         ({"purge": True}, "purge"),
-        ({"name": "A", "scope": "site"}, "scope"),
+        ({"name": "A", "scope": "pool"}, "scope"),
+        ({"name": "A", "scope": "site"}, "members"),
+        ({"name": "site:A"}, "members"),
+        ({"name": "A", "members": ["*@inside.example"]}, "members"),
+        ({"name": "global", "members": ["*@inside.example"]}, "members"),
+        ({"name": "site:A", "members": ["*@partner.example"]}, "members"),
+        ({"name": "site:A", "members": ["a*b*@inside.example"]}, "members[0]"),
+        ({"name": "site:A", "members": ["alice@*.example"]}, "members[0]"),
+        ({"name": "site:A", "members": ["*@inside.example", "*@Inside.example."]}, "members[1]"),
+        (
+            {"name": "site:A", "members": ["*@inside.example"], "grant_to": ["alice@inside.example"]},
+            "grants to alice@inside.example",
+        ),
+        ({"name": "site:A", "members": ["*@inside.example"], "grant_to_all": True}, "grant_to_all"),
     ],
 )
 def test_refused(call: Call, where: dict[str, Any], options: dict[str, Any], key: str, config_dir: Path) -> None:
@@ -197,3 +211,56 @@ def test_check_mode_on_a_blank_host(call: Call, config_dir: Path) -> None:
     assert call(MODULE, check=True, own_domains=["other.example"], **options)["failed"]
     assert call(MODULE, **options)["failed"]
     assert not config_dir.exists()
+
+
+def _site(name: str, *members: str) -> dict[str, Any]:
+    return {"name": name, "scope": "site", "members": list(members), **OPEN}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("alice@inside.example", "ALICE@inside.example"),
+        ("a*@inside.example", "alice@inside.example"),
+        ("alice@inside.example", "*@inside.example"),
+        ("a*@inside.example", "*e@inside.example"),
+        ("al*@inside.example", "a*e@inside.example"),
+        ("*@bücher.example", "zoë@xn--bcher-kva.example"),
+    ],
+)
+def test_nobody_belongs_to_two_sites(call: Call, where: dict[str, Any], one: str, other: str) -> None:
+    told = call(MODULE, policies=[_site("A", one), _site("B", other)], **where)
+    assert [(problem["where"], problem["key"]) for problem in told["problems"]] == [("policies[1] (B)", "members")]
+    assert "'A'" in told["problems"][0]["message"]
+
+
+def test_members_of_a_site(lawful: Call, call: Call, where: dict[str, Any], config_dir: Path) -> None:
+    policies = [
+        _site("Branch", "*@bücher.example", "sales-*@inside.example"),
+        _site("Desk", "a*z@inside.example", "alice@inside.example"),
+        {"name": "Closed", "grant_to": ["sales-2@inside.example"]},
+    ]
+    done = lawful(MODULE, policies=policies, purge=True, **where)
+    assert [record["name"] for record in done["policies"]] == ["Branch", "Desk", "Closed"]
+    assert done["policies"][0]["members"] == ["*@bücher.example", "sales-*@inside.example"]
+    users = {
+        "zoë@BÜCHER.example": ("Branch", "site"),
+        "Sales-1@inside.example": ("Branch", "site"),
+        "sales-2@inside.example": ("Closed", "grant"),
+        "alice@inside.example": ("Desk", "site"),
+        "az@inside.example": ("Desk", "site"),
+        "a@inside.example": ("global", "global"),
+        "bob@inside.example": ("global", "global"),
+    }
+    shown = call("edge_info", config_dir=str(config_dir), users=list(users))
+    assert [(entry["policy"]["name"], entry["reason"]) for entry in shown["effective"]] == list(users.values())
+    # Granted to all goes before sites, and a site that goes leaves its members to the global policy.
+    lawful(MODULE, name="Closed", grant_to_all=True, **where)
+    shown = call("edge_info", config_dir=str(config_dir), users=["az@inside.example"])
+    assert shown["effective"][0]["reason"] == "grant_to_all"
+
+
+def test_a_granted_policy_does_not_become_a_site(call: Call, where: dict[str, Any]) -> None:
+    call(MODULE, name="A", grant_to=["alice@inside.example"], **where)
+    told = call(MODULE, **_site("A", "*@inside.example"), **where)
+    assert [problem["key"] for problem in told["problems"]] == ["grants to alice@inside.example"]

@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, Mapping
 
-from . import names
+from . import members, names
 from .errors import Problem, RecordError
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
@@ -123,6 +123,7 @@ TEXT_KINDS: dict[str, Callable[[str], str]] = {
     "pin": _pin,
     "domain": names.domain,
     "address": names.bare_address,
+    "member": members.member,
 }
 
 
@@ -257,6 +258,7 @@ _REMEDIES = {
     "domain": "write a domain name such as partner.example",
     "host": "write a host name or an IP address",
     "address": "write an address such as alice@inside.example",
+    "member": "write an address such as alice@branch.example, or with one star *@branch.example",
     "ip": "write an address such as 192.0.2.1 or 2001:db8::1",
     "path": "write a path that begins with /",
     "resolver": "write an address, address:port or [IPv6 address]:port",

@@ -8,29 +8,32 @@ PRIVATE to the collection and to the service that it installs.
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from typing import Any, Iterable, Mapping
 
 from .errors import Problem
 from .fields import Field, Fields, Reader, normal_form
+from .members import Sites
 
-GLOBAL = "global"
-SCOPES = ("global", "user")
+GLOBAL, SITE, USER = "global", "site", "user"
+SCOPES = (GLOBAL, SITE, USER)
 
 FIELDS: Fields = {
     "name": Field("text", "", required=True),
-    "scope": Field("text", "user", choices=SCOPES),
+    "scope": Field("text", USER, choices=SCOPES),
+    "members": Field("list", (), elements="member"),
     "federation_access": Field("bool", False),
     "xmpp_access": Field("bool", False),
     "public_cloud_access": Field("bool", False),
     "description": Field("text", ""),
 }
 
-_TAG = "tag:"
+_TAGS = ("tag:", "site:")
 
 
 def policy_name(text: str) -> str:
-    """The name without the ``tag:`` that Lync puts before it."""
-    return text[len(_TAG) :] if text.startswith(_TAG) else text
+    """The name without the ``tag:`` or ``site:`` that Lync puts before it."""
+    tag = next((tag for tag in _TAGS if text.startswith(tag)), "")
+    return text[len(tag) :]
 
 
 def normalise(raw: Mapping[str, Any], where: str = "") -> dict[str, Any]:
@@ -41,6 +44,8 @@ def normalise(raw: Mapping[str, Any], where: str = "") -> dict[str, Any]:
             raw.setdefault("name", GLOBAL)
         if raw.get("name") == GLOBAL:
             raw.setdefault("scope", GLOBAL)
+        elif str(raw.get("name")).startswith("site:"):
+            raw.setdefault("scope", SITE)
     return normal_form(FIELDS, raw, where, _derive, _rules)
 
 
@@ -59,6 +64,14 @@ def _rules(reader: Reader, record: Mapping[str, Any]) -> None:
             "name",
             f"{name!r} cannot have scope {record['scope']}",
             "the one policy of scope global is called global, and no other",
+        )
+    if record["scope"] == SITE and not record["members"]:
+        reader.report(
+            "members", "a policy of scope site needs members", "list addresses, or patterns such as *@branch.example"
+        )
+    if record["members"] and record["scope"] != SITE:
+        reader.report(
+            "members", f"a policy of scope {record['scope']} has none", "set scope to site, or leave members out"
         )
     if record["xmpp_access"] and not record["federation_access"]:
         reader.report(
@@ -81,12 +94,23 @@ def effective(
     grants: Mapping[str, str],
     grant_to_all: str | None,
 ) -> tuple[Mapping[str, Any], str]:
-    """The one policy that decides about a user, taken whole, and why it is that one."""
+    """The one policy that decides about a user, taken whole, and why it is that one: user over site over global."""
     if address in grants:
         return policies[grants[address]], "grant"
     if grant_to_all is not None:
         return policies[grant_to_all], "grant_to_all"
-    return policies.get(GLOBAL) or closed(), "global"
+    site = sites(policies.values()).site_of(address)
+    if site is not None:
+        return policies[site], SITE
+    return policies.get(GLOBAL) or closed(), GLOBAL
+
+
+def sites(policies: Iterable[Mapping[str, Any]]) -> Sites:
+    """Which policy of scope site a user belongs to, by its name."""
+    found = Sites()
+    for record in policies:
+        found.add(record["name"], record["members"])
+    return found
 
 
 def check_all(
@@ -115,10 +139,23 @@ def check_all(
             )
         spelled.setdefault(name.casefold(), where)
         names[name] = record["scope"]
+    _check_members(policies, problems)
     for address, (name, where) in grants.items():
         _check_grant(f"grants to {address}", name, where, names, problems)
     if grant_to_all is not None:
         _check_grant("grant_to_all", grant_to_all[0], grant_to_all[1], names, problems)
+
+
+def _check_members(policies: Mapping[str, Mapping[str, Any]], problems: list[Problem]) -> None:
+    """A user belongs to one site at most: which of two counts would depend on nothing that anybody wrote."""
+    before = Sites()
+    for where, record in policies.items():
+        for text in record["members"]:
+            rival = before.rival(text)
+            if rival is not None:
+                message = f"{text} may mean a user who is a member of {rival!r} already"
+                problems.append(Problem(where, "members", message, "put each user into one site only"))
+        before.add(record["name"], record["members"])
 
 
 def _check_grant(key: str, name: str, where: str, names: Mapping[str, str], problems: list[Problem]) -> None:
@@ -132,6 +169,6 @@ def _check_grant(key: str, name: str, where: str, names: Mapping[str, str], prob
                 where,
                 key,
                 f"{name!r} is not a policy of scope user",
-                "grant a policy of scope user; the global one needs no grant",
+                "grant a policy of scope user; those of other scopes need no grant",
             )
         )

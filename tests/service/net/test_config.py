@@ -28,6 +28,16 @@ def test_nothing_on_disk_means_closed(tmp_path):
     assert len(snapshot.dialback_secret) == 64
 
 
+def test_a_site_decides_where_nothing_is_granted(records):
+    records.policies["policies"].append(
+        {"name": "Site", "scope": "site", "members": [f"c*@{OURS}"], "federation_access": True, "xmpp_access": True}
+    )
+    snapshot = config.load(records.write())
+    assert snapshot.policy_of(CAROL).name == "Site"
+    assert snapshot.policy_of(f"dave@{OURS}").name == "global"
+    assert snapshot.policy_of(ALICE).name != "Site"
+
+
 def test_domains_are_u_labels_inside(records):
     records.edge["domains"] = ["xn--bcher-kva.example"]
     records.partners[0]["additional_domains"] = ["xn--mnchen-3ya.example"]

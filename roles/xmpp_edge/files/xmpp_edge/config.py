@@ -18,6 +18,8 @@ from typing import Any
 
 from .records import desired
 from .records import partner as partner_record
+from .records import policy as policy_record
+from .records.members import Sites
 from .records.names import unicode_domain
 
 _OWN_SECRET = secrets.token_hex(32)
@@ -92,6 +94,7 @@ class Snapshot:
     policies: Mapping[str, Policy]
     grants: Mapping[str, str]
     grant_to_all: str | None
+    sites: Sites
     listen: tuple[str, ...]
     listen_port: int
     inside: Inside
@@ -113,8 +116,8 @@ class Snapshot:
         return self.by_domain.get(domain)
 
     def policy_of(self, bare: str) -> Policy:
-        """The effective policy of a user, taken whole: own grant over grant to all over the global one."""
-        name = self.grants.get(bare) or self.grant_to_all or "global"
+        """The effective policy of a user, taken whole: own grant over grant to all over site over global."""
+        name = self.grants.get(bare) or self.grant_to_all or self.sites.site_of(bare) or "global"
         return self.policies.get(name, CLOSED)
 
     def connection_limit_of(self, partner: Partner) -> int:
@@ -154,6 +157,7 @@ def load(directory: str | Path) -> Snapshot:
         policies={record["name"]: _policy(record) for record in wanted.policies},
         grants=dict(wanted.grants),
         grant_to_all=wanted.grant_to_all,
+        sites=policy_record.sites(wanted.policies),
         listen=tuple(edge["listen"]),
         listen_port=edge["listen_port"],
         inside=_inside(edge["inside"], wanted.secrets),
