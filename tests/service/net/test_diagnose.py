@@ -186,7 +186,7 @@ def test_a_refusing_partner_is_quoted():
                 peer = await listener.accept()
                 await peer.until(rb"<stream:stream [^>]*>")
                 await peer.send(
-                    b"<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' id='1'>"
+                    b"<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' id='1' version='1.0'>"
                     b"<stream:error><policy-violation xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>"
                     b"<text xmlns='urn:ietf:params:xml:ns:xmpp-streams'>you are not on our list</text>"
                     b"</stream:error></stream:stream>"

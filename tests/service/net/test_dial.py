@@ -90,7 +90,7 @@ def test_where_one_address_opens_and_breaks_the_other_is_tried():
                     calls[0].result().reset()
                     assert await (await calls[1]).readuntil(b"<stream:stream")
                 else:
-                    here.service.relay.routes.between(OURS, THEIRS).connection.abort()
+                    here.service.relay.routes.between(OURS, THEIRS).stream.connection.abort()
                     await (await calls[0]).until(rb"<stream:stream")
 
     run(test)

@@ -286,7 +286,7 @@ def test_a_proxy_takes_the_place_of_dns():
     run(test)
 
 
-def test_a_partner_that_demands_tls_is_not_dialled():
+def test_a_partner_whose_record_demands_tls_and_who_offers_none_gets_nothing():
     def tls(records):
         records.partners[0] |= {"tls": "required", "sasl": "required", "dialback": False}
 
@@ -294,10 +294,10 @@ def test_a_partner_that_demands_tls_is_not_dialled():
         async with world(change=tls) as here:
             await here.inside.send_message(DESK, BOB, "x", id_="m")
             answer = await bounce(here, "m")
-            assert error(answer) == ("wait", "remote-server-timeout")
-            assert "TLS" in answer.text
-            assert here.service.audit.counters["refused_tls_not_available_yet"] == 1
-            assert here.partner.accepted == []
+            assert error(answer) == ("cancel", "not-allowed")
+            assert "offers no TLS" in answer.text
+            assert here.service.audit.counters["refused_tls_not_offered"] == 1
+            assert here.partner.mailbox(BOB).history == []
 
     run(test)
 

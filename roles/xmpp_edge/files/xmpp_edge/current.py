@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from .config import Snapshot
+from .net.census import Census
 from .net.contexts import Contexts
 from .net.tls import Judging
 from .observe.audit import Audit
@@ -90,6 +91,8 @@ class Current:
     jitter: Callable[[float], float] = field(default=lambda seconds: seconds * random.uniform(0.5, 1.0))  # noqa: S311
     draining: bool = False
     turn: Turn = field(default_factory=Turn)
+    census: Census = field(default_factory=Census)
+    """How many streams are open, in and out."""
     tls: Contexts = field(default_factory=Contexts)
     """Our own certificates; without any, TLS is not offered."""
     judge: Judging | None = None

@@ -216,8 +216,11 @@ class Diagnosis:
             if failure is not None or not route.up:
                 text = failure.text if failure is not None else "The stream was closed."
                 raise Fault(f"From {route.pair.local}: {text}")
-        methods = sorted({route.method for route in routes})
-        return f"Streams to {routes[0].endpoint} are up by {', '.join(methods)}."
+        stream = routes[0].stream
+        if stream is None or stream.proven is None:
+            return f"{self.domain} has opened a stream to us that goes both ways, and it is used."
+        methods = sorted({route.stream.proven.method for route in routes if route.stream and route.stream.proven})
+        return f"Streams to {stream.endpoint} are up by {', '.join(methods)}."
 
     async def _ping(self) -> str:
         self._known()

@@ -48,8 +48,8 @@ class Relay:
 
     def __init__(self, current: Current, dialer: Dialer) -> None:
         self.current = current
-        self.routes = Routes(current, dialer, self.undeliverable)
         self.links = Links(current, self.from_inside, self.in_doubt_inside)
+        self.routes = Routes(current, dialer, self.undeliverable, self.from_partner, self.links.handing_on)
         self._pings: dict[tuple[str, str, str], asyncio.Future[str | None]] = {}
         self._in: dict[tuple[str, str], Verdict] = {}
         self._out: dict[tuple[str, str], Verdict] = {}

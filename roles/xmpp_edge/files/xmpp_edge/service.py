@@ -68,9 +68,13 @@ class Service:
             self.relay.from_partner,
             self.relay.routes.heard_from,
             self.relay.links.handing_on,
+            self.relay.routes,
         )
         self.listener = Listener(self.incomings.accept)
         self.direct_listener = Listener(self.incomings.accept_direct, "direct_tls_port")
+        self.dialer.ports = lambda: {
+            port for listener in (self.listener, self.direct_listener) for _unused, port in listener.addresses
+        }
         self.control = Control(run_dir, self.command)
         self.stopped = asyncio.Event()
         self._changing = asyncio.Lock()
@@ -193,7 +197,7 @@ class Service:
     def streams(self) -> list[dict[str, Any]]:
         """Every stream, in and out."""
         incoming = [entry.describe() for entry in [*self.incomings.known, *self.incomings.strangers]]
-        return incoming + [route.describe() for route in self.relay.routes.routes.values()]
+        return incoming + self.relay.routes.describe()
 
     # inside
 

@@ -367,7 +367,12 @@ class Connection(asyncio.Protocol):
         self._holds.clear()
         if self.transport.can_write_eof() and not self.transport.is_closing():
             # Closing with unread bytes would reset the connection and could swallow the last words.
-            self.transport.write_eof()
+            try:
+                self.transport.write_eof()
+            except OSError:
+                # The peer has reset it, and we have not heard of that yet.
+                self.abort()
+                return
             self.transport.resume_reading()
         else:
             self.transport.close()

@@ -227,6 +227,8 @@ class Incoming:
             self._unused.cancel()
         everyone.strangers.remove(self)
         partner = everyone.known.pop(self, None)
+        if partner is not None:
+            self.current.census.leave(partner)
         everyone.emptier.set()
         if self._lent and everyone.borrower is not None:
             everyone.borrower.take_back(self, closed)
@@ -349,18 +351,15 @@ class Incoming:
 
     def _counted(self, partner: Partner, pair: Pair) -> bool:
         """From now on it counts against its partner; False when that is too much."""
-        everyone, snapshot = self.everyone, self.current.snapshot
+        everyone, census = self.everyone, self.current.census
         everyone.strangers.remove(self)
-        reason = None
-        if len(everyone.known) >= snapshot.limits.connection_limit:
-            reason = "connection_limit"
-        elif everyone.count(partner.domain) >= snapshot.connection_limit_of(partner):
-            reason = "partner_connection_limit"
+        reason = census.refusal(self.current.snapshot, partner)
         if reason is not None:
             self.current.audit.refused(reason, local=pair.local, remote=pair.remote, address=self.connection.peer)
             self.connection.close("resource-constraint", "Too many streams are open; use those that there are.")
             return False
         everyone.known[self] = partner.domain
+        census.enter(partner.domain)
         return True
 
 

@@ -1,103 +1,107 @@
 # Copyright (c) 2026, xmpp.federation contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A way out: the stream for one pair of our domain and a partner's, opened when there is something to say.
+"""A way out: where stanzas go that one of our domains has for one of a partner's.
 
 A thousand waiting stanzas cause one attempt. What waits is bounded in number and bytes; what cannot be sent is given
 back with a reason, in order, once. After a failure the way stays shut for a while that grows, and until then whoever
-tries it gets the same answer at once.
+tries it gets the same answer at once. Where the partner lends us a stream of its own (XEP-0288), none is opened.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections import deque
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from ..config import Partner
-from ..stream.actions import Authenticated, Closed, Failed, Pair, Refused
-from ..stream.outbound import Outbound
+from ..stream.actions import Authenticated, Closed, Pair
 from ..xml.stanza import Stanza
-from .connection import Connection, Machine
+from .attempt import establish
+from .carrier import Carrier, Sender
+from .connection import Connection
 from .dial import DialFailed
-from .ledger import Ledger, is_clean
+from .outgoing import Outgoing
+from .queue import Queue
 from .resolve import NOT_FOUND, TIMEOUT
 from .tasks import watched
 
 if TYPE_CHECKING:
     from .routes import Routes
 
-_ALL_QUEUES = 64 * 1024 * 1024
 _SETTLED = 5.0
 """Seconds a stream must have lasted for its end not to count as a failure."""
+_LOOK_AGAIN = 0.05
 
 
 class Route:
-    """One way out: a queue, and at most one stream."""
+    """One way out: a queue, at most one stream of ours, and what the partner lends us."""
 
     def __init__(self, everyone: Routes, pair: Pair) -> None:
         self.everyone = everyone
         self.current = everyone.current
         self.pair = pair
-        self.up = False
-        self.connection: Connection | None = None
-        self.machine: Outbound | None = None
-        self.method = ""
-        self.endpoint = ""
-        self.since = 0.0
-        self._up_at = 0.0
+        self.stream: Outgoing | None = None
+        """Ours, being opened or open."""
+        self.borrowed: dict[Connection, Carrier] = {}
+        """The partner's own, which take stanzas of ours too."""
+        self.carrier: Carrier | None = None
+        """Where the next stanza goes; one at a time, or order would be lost."""
+        self.attempted: Outgoing | None = None
+        """The last stream that was tried, whatever became of it; for the diagnosis."""
         self.sent = 0
-        self._queue: deque[Stanza] = deque()
-        self._queued = 0
-        self._ledger = Ledger()
+        self._queue = Queue(everyone.current.bounds, everyone.waiting)
         self._task: asyncio.Task[None] | None = None
-        self._partner: Partner | None = None
-        self._candidate: Connection | None = None
-        """The connection of the attempt under way; one of an attempt given up may still come about."""
-        self._outcome: asyncio.Future[DialFailed | None] | None = None
+        self._counted: str | None = None
+        """The partner under whose name our stream counts."""
         self._failure: DialFailed | None = None
         self._failures = 0
         self._retry_at = 0.0
         self._loop = asyncio.get_running_loop()
         self._idle = asyncio.Event()
+        self._looking = False
+
+    @property
+    def up(self) -> bool:
+        """Stanzas flow."""
+        return self.carrier is not None
+
+    @property
+    def established(self) -> bool:
+        """There is a stream of ours, and stanzas can flow on it."""
+        return self.stream is not None and self.stream.carrier is not None
 
     # from the relay
 
     def send(self, stanza: Stanza) -> None:
         """In order: whatever waits goes first."""
-        connection = self.connection
-        if self.up and not self._queue and connection is not None and not connection.paused:
-            if self._transmit(connection, stanza):
+        carrier = self.carrier
+        if carrier is not None and not self._queue and carrier.ready:
+            if carrier.write(stanza):
+                self.sent += 1
                 return
             # The stream is closing; what it has not answered for is told when it is gone, and this goes on a new one.
-            self._detach(None, "")
-        if self.current.draining and not self.up:
+            self._worn()
+        if self.current.draining and self.carrier is None:
             self._give_back(stanza, TIMEOUT, "The edge is shutting down.")
             return
-        if self._failure is not None and self._loop.time() < self._retry_at and self._task is None:
+        if (
+            self._failure is not None
+            and self._loop.time() < self._retry_at
+            and self._task is None
+            and self.carrier is None
+        ):
             self._give_back(stanza, self._failure.condition, self._failure.text)
             return
-        bounds = self.current.bounds
-        size = len(stanza.payload) + 512
-        if (
-            len(self._queue) >= bounds.route_stanzas
-            or self._queued + size > bounds.route_bytes
-            or self.everyone.queued_bytes + size > _ALL_QUEUES
-        ):
+        if not self._queue.put(stanza):
             self.current.audit.refused("queue_full", local=self.pair.local, remote=self.pair.remote)
             self._give_back(stanza, "resource-constraint", "Too much is waiting for this domain; try again later.")
             return
-        self._queue.append(stanza)
-        self._queued += size
-        self.everyone.queued_bytes += size
-        if not self.up and self._task is None:
-            self._task = watched(self._run(), self._broken)
+        self.drain()
+        self.open()
 
     def open(self) -> None:
-        """Open the stream although nothing waits for it; used by the diagnosis."""
-        if not self.up and self._task is None:
+        """Open a stream, if there is none and none is being opened."""
+        if self.carrier is None and self._task is None:
             self._task = watched(self._run(), self._broken)
 
     async def outcome(self) -> DialFailed | None:
@@ -108,27 +112,25 @@ class Route:
 
     async def flushed(self) -> None:
         """Wait until nothing waits here."""
-        while self.up and (self._queue or (self.connection is not None and self.connection.buffered)):
+        while self.carrier is not None and (self._queue or self.carrier.connection.buffered):
             self._idle.clear()
             self._loop.call_later(0.05, self._idle.set)
             await self._idle.wait()
 
     def shut(self, condition: str, error: str, text: str) -> None:
         """Close for good; what waits is given back."""
-        self._cancel()
-        self._detach(condition, text)
+        self._stop(condition, text)
         self._empty(error, text)
         self.everyone.last_errors.pop(self.pair.remote, None)
         self.everyone.forget(self)
 
     def renew(self) -> None:
         """Open a new stream under the new settings; what waits, waits for that one."""
-        self._cancel()
-        self._detach("reset", "The settings for this partner have changed.")
+        self._stop("reset", "The settings for this partner have changed.")
         self.forget_failure()
         self.everyone.last_errors.pop(self.pair.remote, None)
         if self._queue:
-            self._task = watched(self._run(), self._broken)
+            self.open()
         else:
             self.everyone.forget(self)
 
@@ -136,77 +138,76 @@ class Route:
         """Let the next stanza try at once."""
         self._failure, self._failures, self._retry_at = None, 0, 0.0
 
-    def describe(self) -> dict[str, Any]:
-        """For `xmpp-edge streams`."""
-        state = "up" if self.up else "opening" if self._task is not None else "down"
-        pairs = [{"local": self.pair.local, "remote": self.pair.remote, "method": self.method or None}]
+    def describe(self) -> dict[str, Any] | None:
+        """For `xmpp-edge streams`; None where there is nothing but what the partner lends us."""
+        if self.stream is None and self._task is None and not self._queue and self._failure is None:
+            return None
+        stream = self.stream or self.attempted
+        proven = stream.proven if stream is not None and self.established else None
         return {
             "direction": "out",
-            "address": self.endpoint,
-            "since": int(self.since) if self.up else None,
-            "pairs": pairs,
-            "state": state,
+            **(stream.describe() if stream is not None else {"address": ""}),
+            "since": int(stream.since) if stream is not None and proven is not None else None,
+            "pairs": [
+                {
+                    "local": self.pair.local,
+                    "remote": self.pair.remote,
+                    "method": proven.method if proven is not None else None,
+                    "trusted": proven is not None and proven.trusted,
+                }
+            ],
+            "state": "up" if proven is not None else "opening" if self._task is not None else "down",
             "stanzas": self.sent,
             "queued": len(self._queue),
             "error": self._failure.text if self._failure is not None else None,
         }
 
-    # Owner of a Connection
+    # from the partner's own streams
 
-    def opened(self, connection: Connection) -> None:
-        if connection is not self._candidate:
-            connection.abort()
+    def lend(self, connection: Connection, machine: Sender) -> None:
+        """The partner takes stanzas of ours on a stream of its own."""
+        self.borrowed[connection] = Carrier(connection, machine, self.everyone.undeliverable)
+        self.forget_failure()
+        if self._task is not None and not self.established:
+            # Nothing has been written to the one that is being opened.
+            self._cancel()
+            self._drop(None, "")
+        self._choose()
+        self.drain()
+
+    def take_back(self, connection: Connection, closed: Closed | None) -> None:
+        """A stream of the partner's is gone."""
+        carrier = self.borrowed.pop(connection, None)
+        if carrier is None:
             return
-        connection.start()
-        assert self.machine is not None
-        connection.perform(self.machine.connected(connection.loop.time()))
+        carrier.broken(closed)
+        self._choose()
+        self._go_on()
 
-    def machine_for(self, connection: Connection) -> Machine:
-        assert self._partner is not None
-        self.connection = connection
-        self.machine = Outbound(
-            pair=self.pair,
-            purpose="stanzas",
-            partner=self._partner,
-            credentials=self.current.credentials(self.pair.local),
-            settings=self.current.settings,
-            now=connection.loop.time(),
+    # from our stream
+
+    def established_by(self, stream: Outgoing, action: Authenticated) -> None:
+        """Its pair is proven."""
+        self.forget_failure()
+        self.everyone.last_errors.pop(self.pair.remote, None)
+        self.current.audit.partner(
+            "authenticated",
+            direction="out",
+            local=self.pair.local,
+            remote=self.pair.remote,
+            method=action.method,
+            encrypted=action.encrypted,
+            trusted=action.trusted,
+            bidi=action.bidi,
+            tls=stream.connection.describe_tls()["tls"],
+            address=stream.endpoint,
         )
-        return self.machine
+        self._choose()
+        self.drain()
 
-    def act(self, connection: Connection, action: Any) -> None:
-        if connection is not self.connection:
-            return
-        if isinstance(action, Authenticated):
-            self._settle(None)
-            self._authenticated(action)
-        elif isinstance(action, Failed):
-            self._settle(DialFailed(action.condition, action.text))
-        elif isinstance(action, Refused):
-            self.current.audit.refused(action.reason, local=action.local, remote=action.remote, text=action.text)
-
-    def writable(self, connection: Connection, ready: bool) -> None:
-        if ready and connection is self.connection:
-            self._drain()
-
-    def closed(self, connection: Connection, closed: Closed | None) -> None:
-        if connection is not self.connection:
-            return
-        was_up = self.up
-        text = (closed.text if closed else "") or "The partner's server broke the connection."
-        self.up = False
-        self.connection, self.machine, self.method = None, None, ""
-        if not was_up:
-            self._settle(DialFailed(TIMEOUT, text))
-            return
-        self._end(connection, closed, text)
-
-    # inside
-
-    def _end(self, connection: Connection, closed: Closed | None, text: str) -> None:
-        now = self._loop.time()
-        for stanza in self._ledger.in_doubt(connection, now, clean=is_clean(connection, closed)):
-            self._give_back(stanza, TIMEOUT, "The connection broke before it was certain that this arrived.")
+    def ended(self, stream: Outgoing, closed: Closed | None, text: str) -> None:
+        """It is over, and has told what may not have arrived."""
+        self._forget_stream()
         self.current.audit.partner(
             "stream_closed",
             direction="out",
@@ -216,73 +217,65 @@ class Route:
             text=text,
             by=closed.by if closed else "peer",
         )
-        if now - self._up_at < _SETTLED and closed is not None and closed.condition is not None:
+        self._choose()
+        short = self._loop.time() - stream.up_at < _SETTLED
+        if self.carrier is None and short and closed is not None and closed.condition is not None:
             self._fail(DialFailed(TIMEOUT, text))
+        else:
+            self._go_on()
+
+    def drain(self) -> None:
+        """Write what waits, as far as the carrier takes it."""
+        self._looking = False
+        carrier = self.carrier
+        while self._queue and carrier is not None and carrier.ready:
+            if not carrier.write(self._queue.first):
+                self._worn()
+                self._go_on()
+                break
+            self._queue.pop()
+            self.sent += 1
+            if carrier.connection.buffered > self.current.bounds.write_buffer:
+                # More would only be a second queue: the rest goes when the kernel has taken this.
+                self._loop.call_soon(self.drain)
+                break
+        if self._queue and carrier is self.carrier and carrier is not None and not carrier.ready:
+            self._look_again(carrier)
+
+    # inside
+
+    def _look_again(self, carrier: Carrier) -> None:
+        """Too much is unacknowledged, and an acknowledgement comes without a word to us."""
+        if not self._looking and not carrier.connection.paused:
+            self._looking = True
+            self._loop.call_later(_LOOK_AGAIN, self.drain)
+
+    def _choose(self) -> None:
+        """Ours if there is one, else the first that is lent to us and takes stanzas."""
+        own = self.stream.carrier if self.stream is not None else None
+        lent = (carrier for carrier in self.borrowed.values() if not carrier.spent)
+        self.carrier = own if own is not None and not own.spent else next(lent, None)
+
+    def _worn(self) -> None:
+        """The carrier takes no more: go on without it."""
+        if self.stream is not None and self.stream.carrier is self.carrier:
+            self._drop(None, "")
+        self._choose()
+
+    def _go_on(self) -> None:
+        """After the end of a stream: what waits goes on the next."""
+        if self.carrier is not None:
+            self.drain()
         elif self._queue and not self.current.draining:
-            self._task = watched(self._run(), self._broken)
-        elif not self._queue:
+            self.open()
+        elif not self._queue and self._task is None:
             self.everyone.forget(self)
 
-    def _transmit(self, connection: Connection, stanza: Stanza) -> bool:
-        """Write a stanza; False when the stream takes none any more."""
-        assert self.machine is not None
-        now = monotonic()
-        try:
-            actions = self.machine.send(stanza, now)
-        except RuntimeError:
-            return False
-        connection.send(actions)
-        self._ledger.note(connection, stanza, now)
-        self.sent += 1
-        return True
-
-    def _drain(self) -> None:
-        connection = self.connection
-        while self._queue and self._ready(connection):
-            assert connection is not None
-            if not self._transmit(connection, self._queue[0]):
-                # When the stream is gone, the rest goes on a new one.
-                break
-            self._less(self._queue.popleft())
-            if connection.buffered > self.current.bounds.write_buffer:
-                # More would only be a second queue: the rest goes when the kernel has taken this.
-                self._loop.call_soon(self._drain)
-                break
-
-    def _ready(self, connection: Connection | None) -> bool:
-        return self.up and connection is not None and not connection.paused and self.machine is not None
-
-    def _less(self, stanza: Stanza) -> None:
-        size = len(stanza.payload) + 512
-        self._queued -= size
-        self.everyone.queued_bytes -= size
-
-    def _authenticated(self, action: Authenticated) -> None:
-        self.up = True
-        self.method = action.method
-        self.since = time.time()
-        self._up_at = self._loop.time()
-        self._failure, self._failures, self._retry_at = None, 0, 0.0
-        self.everyone.last_errors.pop(self.pair.remote, None)
-        self.current.audit.partner(
-            "authenticated",
-            direction="out",
-            local=self.pair.local,
-            remote=self.pair.remote,
-            method=action.method,
-            address=self.endpoint,
-        )
-        self._drain()
-
-    def _settle(self, outcome: DialFailed | None) -> None:
-        if self._outcome is not None and not self._outcome.done():
-            self._outcome.set_result(outcome)
-
     async def _run(self) -> None:
-        failure: DialFailed | None
+        failure: DialFailed | None = None
         try:
             async with asyncio.timeout(self.current.settings.stream_establishment_timeout):
-                failure = await self._establish()
+                await establish(self, self._admitted())
         except DialFailed as problem:
             failure = problem
         except TimeoutError:
@@ -290,59 +283,26 @@ class Route:
         if self._task is asyncio.current_task():
             self._task = None
         if failure is not None:
-            self._detach(None, "")
+            self._drop(None, "")
             self._fail(failure)
 
-    async def _establish(self) -> DialFailed | None:
-        """Try one address after the other; None when the stream is up."""
-        partner = self._partner = self._allowed()
-        last = DialFailed(NOT_FOUND, f"No address for {self.pair.remote} was found.")
-        dialer = self.everyone.dialer
-        async for target in dialer.candidates(partner, self.pair.remote):
-            candidate = target
-            while candidate.addresses:
-                self.endpoint = str(candidate)
-                self._outcome = self._loop.create_future()
-                try:
-                    self._candidate = connection = Connection(self, self.current)
-                    await dialer.connect(candidate, connection)
-                    self.endpoint = str(candidate.at(connection.peer))
-                    outcome = await self._outcome
-                except DialFailed as problem:
-                    last = problem
-                    break
-                if outcome is None:
-                    return None
-                self._detach(None, "")
-                last = DialFailed(outcome.condition, f"{outcome.text} ({self.endpoint})")
-                if outcome.condition != TIMEOUT:
-                    # The peer lives and has said no; another of its addresses would say the same.
-                    return last
-                candidate = candidate.without(connection.peer)
-        return last
-
-    def _allowed(self) -> Partner:
-        """The partner, if there is any method and any room for a stream to it."""
+    def _admitted(self) -> Partner:
+        """The partner, if there is room for a stream to it."""
         snapshot = self.current.snapshot
         partner = snapshot.partner(self.pair.remote)
         if partner is None:
             raise DialFailed(NOT_FOUND, f"{self.pair.remote} is not a partner.")
-        if "tcp_dialback" not in partner.auth_methods:
-            text = f"The record of {partner.domain} demands TLS, which this version does not have yet."
-            self.current.audit.refused(
-                "tls_not_available_yet", local=self.pair.local, remote=self.pair.remote, text=text
-            )
-            raise DialFailed(TIMEOUT, text)
-        others = [route for route in self.everyone.established() if route is not self]
-        same = [route for route in others if route.pair.remote in partner.domains]
-        if len(others) >= snapshot.limits.connection_limit or len(same) >= snapshot.connection_limit_of(partner):
-            self.current.audit.refused("connection_limit", local=self.pair.local, remote=self.pair.remote)
-            raise DialFailed("resource-constraint", "The limit of streams to this partner is reached.")
+        reason = self.everyone.census.refusal(snapshot, partner)
+        if reason is not None:
+            self.current.audit.refused(reason, local=self.pair.local, remote=self.pair.remote)
+            raise DialFailed("resource-constraint", "The limit of connections to this partner is reached.")
+        self._counted = partner.domain
+        self.everyone.census.enter(partner.domain)
         return partner
 
     def _broken(self) -> None:
         self._task = None
-        self._detach(None, "")
+        self._drop(None, "")
         self._fail(DialFailed(TIMEOUT, "An internal error; the audit has a line about it."))
 
     def _fail(self, failure: DialFailed) -> None:
@@ -363,58 +323,35 @@ class Route:
         self._empty(failure.condition, failure.text)
 
     def _empty(self, condition: str, text: str) -> None:
-        queue, self._queue = self._queue, deque()
-        for stanza in queue:
-            self._less(stanza)
+        for stanza in self._queue.empty():
             self._give_back(stanza, condition, text)
 
     def _give_back(self, stanza: Stanza, condition: str, text: str) -> None:
         self.everyone.undeliverable(stanza, condition, text)
+
+    def _stop(self, condition: str, text: str) -> None:
+        """Use no stream that there is any longer; those that are lent to us are closed by their owner."""
+        self._cancel()
+        self._drop(condition, text)
+        for carrier in self.borrowed.values():
+            carrier.spend()
+        self.carrier = None
 
     def _cancel(self) -> None:
         if self._task is not None:
             self._task.cancel()
             self._task = None
 
-    def _detach(self, condition: str | None, text: str) -> None:
-        """Let go of the connection; it closes by itself, and what it says from now on is no longer ours."""
-        connection, self.connection, self.machine = self.connection, None, None
-        self._candidate = None
-        was_up, self.up, self.method = self.up, False, ""
-        if connection is None:
-            return
-        if was_up:
-            connection.owner = _Leaving(self, self._ledger)
-            self.everyone.leaving[connection] = self.pair.remote
-            self._ledger = Ledger()
-        connection.close(condition, text)
+    def _drop(self, condition: str | None, text: str) -> None:
+        """Let go of our stream; it closes by itself, and what it says from now on is no longer ours."""
+        stream = self.stream
+        self._forget_stream()
+        if stream is not None:
+            stream.let_go(condition, text)
+        self._choose()
 
-
-class _Leaving:
-    """Owner of a stream that is being closed: it still tells what may not have arrived."""
-
-    def __init__(self, route: Route, ledger: Ledger) -> None:
-        self._route = route
-        self._ledger = ledger
-        self._began = monotonic()
-
-    def opened(self, connection: Connection) -> None:
-        """It is long open."""
-
-    def machine_for(self, connection: Connection) -> Machine:
-        raise RuntimeError("a closing connection has its machine")
-
-    def act(self, connection: Connection, action: Any) -> None:
-        """Nothing it says matters any more."""
-
-    def writable(self, connection: Connection, ready: bool) -> None:
-        """Nothing is written to it any more."""
-
-    def closed(self, connection: Connection, closed: Closed | None) -> None:
-        self._route.everyone.left(connection)
-        # A peer that never answers our goodbye makes us wait; what was young when we said it is still in doubt.
-        doubtful = self._ledger.in_doubt(connection, self._began, clean=is_clean(connection, closed))
-        for stanza in doubtful:
-            self._route.everyone.undeliverable(
-                stanza, TIMEOUT, "The connection broke before it was certain that this arrived."
-            )
+    def _forget_stream(self) -> None:
+        self.attempted, self.stream = self.stream or self.attempted, None
+        if self._counted is not None:
+            self.everyone.census.leave(self._counted)
+            self._counted = None

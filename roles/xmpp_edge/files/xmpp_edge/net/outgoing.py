@@ -1,0 +1,185 @@
+# Copyright (c) 2026, xmpp.federation contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One stream that we open to a partner, from the connection to its end.
+
+It belongs to a route and tells it when its pair is proven and when it is over. A route that lets go of a stream hears
+no more of it; what may not have arrived is told all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Container
+from typing import TYPE_CHECKING, Any
+
+from ..config import Partner
+from ..stream.actions import (
+    Acknowledge,
+    Action,
+    Authenticated,
+    Closed,
+    Deliver,
+    Doubtful,
+    Failed,
+    Refused,
+    StartTls,
+    Unsent,
+)
+from ..stream.outbound import Outbound
+from ..stream.security import Tls
+from .carrier import Own
+from .connection import Connection, Machine
+from .dial import Candidate, DialFailed
+from .handover import Handover
+from .resolve import TIMEOUT
+
+if TYPE_CHECKING:
+    from .route import Route
+
+
+class DirectOutbound(Outbound):
+    """Its first word is due when TLS stands, and not before."""
+
+    def secured(self, tls: Tls, now: float) -> list[Action]:
+        return [*super().secured(tls, now), *self.connected(now)]
+
+
+class Outgoing:
+    """The stream and its connection."""
+
+    def __init__(self, route: Route, partner: Partner, candidate: Candidate, avoid: Container[str]) -> None:
+        self.route = route
+        self.current = route.current
+        self.endpoint = str(candidate)
+        self.connection = Connection(self, self.current)
+        self.machine: Outbound | None = None
+        self.carrier: Own | None = None
+        """Stanzas can be sent, or could."""
+        self.proven: Authenticated | None = None
+        self.outcome: asyncio.Future[DialFailed | None] = self.connection.loop.create_future()
+        self.since = 0.0
+        self.up_at = 0.0
+        self._partner = partner
+        self._candidate = candidate
+        self._avoid = avoid
+        self._let_go = False
+        self._handover: Handover | None = None
+
+    @property
+    def weakness(self) -> str | None:
+        """What one more attempt may leave out, because this one has failed by it and the record can do without."""
+        machine = self.machine
+        if machine is None:
+            return None
+        if self._candidate.direct and machine.tls is None:
+            return "tls" if "tcp_dialback" in self._partner.auth_methods else None
+        return machine.retry_without
+
+    def let_go(self, condition: str | None, text: str) -> None:
+        """The route goes on without it; it closes by itself."""
+        self._let_go = True
+        if self.carrier is not None:
+            self.carrier.spend()
+            self.route.everyone.leaving[self.connection] = self.route.pair.remote
+        self.connection.close(condition, text)
+
+    def describe(self) -> dict[str, Any]:
+        """For `xmpp-edge streams`."""
+        proven = self.proven
+        return {
+            "address": self.endpoint,
+            "since": int(self.since),
+            **self.connection.describe_tls(),
+            "authenticated": proven is not None,
+            "bidi": proven is not None and proven.bidi,
+        }
+
+    # Owner of a Connection
+
+    def opened(self, connection: Connection) -> None:
+        if self._let_go:
+            connection.abort()
+            return
+        self.endpoint = str(self._candidate.at(connection.peer))
+        connection.start()
+        assert self.machine is not None
+        if self._candidate.direct:
+            pair = self.route.pair
+            connection.start_tls(self.current.tls.client(pair.local, pair.remote, direct=True))
+        else:
+            connection.perform(self.machine.connected(connection.loop.time()))
+
+    def machine_for(self, connection: Connection) -> Machine:
+        pair = self.route.pair
+        kind = DirectOutbound if self._candidate.direct else Outbound
+        self.machine = kind(
+            pair=pair,
+            purpose="stanzas",
+            partner=self._partner,
+            credentials=self.current.credentials(pair.local),
+            settings=self.current.settings,
+            now=connection.loop.time(),
+            avoid=self._avoid,
+        )
+        return self.machine
+
+    def act(self, connection: Connection, action: Any) -> None:
+        if isinstance(action, Deliver):
+            assert action.pair is not None
+            self.route.everyone.deliver(action.stanza, action.pair, connection)
+        elif isinstance(action, Doubtful):
+            if self.carrier is not None:
+                self.carrier.unacknowledged = action.stanzas
+        elif isinstance(action, Acknowledge):
+            self._acknowledge(action.count)
+        elif self._let_go:
+            # Nothing else that it says matters any more.
+            return
+        elif isinstance(action, StartTls):
+            pair = self.route.pair
+            connection.start_tls(self.current.tls.client(pair.local, pair.remote))
+        elif isinstance(action, Authenticated):
+            self._authenticated(connection, action)
+        elif isinstance(action, Failed):
+            self._settle(DialFailed(action.condition, action.text))
+        elif isinstance(action, Unsent):
+            self.route.everyone.undeliverable(action.stanza, action.condition, action.text)
+        elif isinstance(action, Refused):
+            self.current.audit.refused(action.reason, local=action.local, remote=action.remote, text=action.text)
+
+    def writable(self, connection: Connection, ready: bool) -> None:
+        if ready and not self._let_go:
+            self.route.drain()
+
+    def closed(self, connection: Connection, closed: Closed | None) -> None:
+        text = (closed.text if closed else "") or "The partner's server broke the connection."
+        self._settle(DialFailed(TIMEOUT, text))
+        if self.carrier is None:
+            return
+        self.carrier.broken(closed)
+        if self._let_go:
+            self.route.everyone.left(connection)
+        else:
+            self.route.ended(self, closed, text)
+
+    # inside
+
+    def _authenticated(self, connection: Connection, action: Authenticated) -> None:
+        assert self.machine is not None
+        self.proven = action
+        self.since, self.up_at = time.time(), connection.loop.time()
+        self.carrier = Own(connection, self.machine, self.route.everyone.undeliverable)
+        self._settle(None)
+        self.route.established_by(self, action)
+
+    def _acknowledge(self, count: int) -> None:
+        if self._handover is None:
+            assert self.machine is not None
+            self._handover = Handover(self.connection, self.machine, self.route.everyone.handing_on)
+        self._handover.asked(count, (self.route.pair.remote,))
+
+    def _settle(self, outcome: DialFailed | None) -> None:
+        if not self.outcome.done():
+            self.outcome.set_result(outcome)
