@@ -90,7 +90,8 @@ class Channel:
         """Encrypt, and give the cipher text with all else that has to go out."""
         engine = self._engine()
         try:
-            engine.send(plain)
+            # One `send` ends after one record.
+            engine.sendall(plain)
         except SSL.Error as problem:
             raise self._failure(_explain(problem)) from problem
         return self.outgoing()
