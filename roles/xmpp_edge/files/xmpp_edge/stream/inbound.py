@@ -297,6 +297,8 @@ class Inbound(Machine):
             stanza.to = target = parse(attrs.pop("to"))
             pair = self._by_domains[target.domain, sender.domain]
         except (KeyError, JIDError) as exc:
+            if self._offered.tls_required and self.tls is None and self.remote is not None:
+                raise admission.demands_tls(self.local, self.remote, self.credentials) from None
             raise dishonest(stanza, exc, self.pairs, self.policy.domains) from None
         self._active = now
         if self._counted is not None:
