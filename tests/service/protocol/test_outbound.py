@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 from xmpp_edge.jid import JID
-from xmpp_edge.stream.actions import Authenticated, Closed, Failed, Pair, Ready, Send, Verified
+from xmpp_edge.stream.actions import Authenticated, Closed, Failed, Pair, Send, Verified
 from xmpp_edge.stream.settings import Settings
 from xmpp_edge.xml.stanza import Stanza
 
@@ -195,7 +195,6 @@ def test_questions_wait_for_the_stream_and_each_is_answered_once() -> None:
     machine.connected(0)
     actions = feed(machine, THEIR_HEADER + FEATURES)
     assert joined(actions) == [
-        Ready(),
         Send(
             b"<db:verify from='inside.example' to='partner.example' id='1'>k1</db:verify>"
             b"<db:verify from='branch.example' to='partner.example' id='1'>k2</db:verify>"
