@@ -58,6 +58,15 @@ def check(params: Mapping[str, Any]) -> list[dict[str, Any]]:
         return list(pool.map(one, partners))
 
 
+def remarks(params: Mapping[str, Any]) -> list[str]:
+    """What the service itself wants to be seen to, such as a certificate that runs out; each is a sentence."""
+    try:
+        found = ask(params["run_dir"], {"command": "status"}).get("warnings", [])
+    except NotRunning:
+        return []
+    return [str(text) for text in found] if isinstance(found, list) else []
+
+
 def warnings(results: list[dict[str, Any]]) -> list[str]:
     """One sentence for each partner that something stands in the way to."""
     return [

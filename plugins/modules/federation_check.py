@@ -104,7 +104,12 @@ problems:
 """
 
 from ansible_collections.xmpp.federation.plugins.module_utils._module import RecordModule
-from ansible_collections.xmpp.federation.plugins.module_utils._module_check import argument_spec, check, warnings
+from ansible_collections.xmpp.federation.plugins.module_utils._module_check import (
+    argument_spec,
+    check,
+    remarks,
+    warnings,
+)
 from ansible_collections.xmpp.federation.plugins.module_utils._records.errors import RecordError
 
 
@@ -116,6 +121,8 @@ def main() -> None:
         module.fail_with(exc.problems)
         return
     found = warnings(results)
+    for text in remarks(module.params):
+        module.warn(text)
     if found and module.params["strict"]:
         module.fail_json("; ".join(found), results=results)
     for text in found:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,8 @@ import pytest
 PARTNER = {"domain": "partner.example", "tls": "not_supported", "sasl": "not_supported"}
 STEPS = [{"step": "ping", "result": "pass", "latency_ms": 1.5, "diagnosis": "The partner answered."}]
 FAULT = [{"step": "tcp", "result": "fail", "latency_ms": 9.0, "diagnosis": "Nobody listens there."}]
+
+REMARKS: list[str] = []
 
 Answers = dict[str, list[dict[str, Any]]]
 
@@ -47,6 +50,9 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, An
 
     def answer(channel: socket.socket) -> None:
         request = json.loads(channel.makefile().readline())
+        if request["command"] == "status":
+            channel.sendall(json.dumps({"warnings": REMARKS}).encode() + b"\n")
+            return
         assert request["command"] == "test"
         steps = answers.get(request["domain"], STEPS)
         channel.sendall(json.dumps({"domain": request["domain"], "passed": True, "steps": steps}).encode() + b"\n")
@@ -111,6 +117,15 @@ def test_a_failed_step_warns_or_fails(edge: Callable[..., Any], service: tuple[P
     assert strict["failed"] is True
     assert strict["msg"] == "partner.example: [tcp] Nobody listens there."
     assert [result["passed"] for result in strict["results"]] == [False, True]
+
+
+def test_what_the_service_wants_to_be_seen_to_is_told(
+    edge: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "REMARKS", ["The certificate expires soon; renew it."])
+    done = edge(strict=True)
+    assert "failed" not in done
+    assert done["warnings"] == ["The certificate expires soon; renew it."]
 
 
 def test_only_the_partners_asked_for_are_tried(edge: Callable[..., Any]) -> None:

@@ -98,6 +98,7 @@ def test_check_says_valid_with_the_hash_and_invalid_with_every_problem(records, 
     answer = json.loads(out)
     assert answer["valid"] is True
     assert len(answer["records_hash"]) == 64
+    assert answer["warnings"] == []
     (records.directory / "edge.json").write_text('{"schema": 1, "edge": {"domians": [], "listen_port": 0}}')
     code, out, _unused = ask(records, capsys, "check", "--json")
     assert code == 1
@@ -146,6 +147,34 @@ def test_bad_records_and_a_taken_port_keep_the_service_from_starting(records):
             assert not (records.directory / "control.sock").exists()
 
     run(test)
+
+
+def test_check_tells_what_is_to_be_seen_to(records, capsys):
+    records.edge["ca_file"] = str(records.directory / "missing.pem")
+    records.partners[0].update(tls="required", sasl="required", dialback=False)
+    records.write()
+    code, out, _unused = ask(records, capsys, "check")
+    assert code == 0
+    assert "Warning: There is no certificate" in out
+    assert "missing.pem" in out
+
+
+def test_status_names_the_certificates_and_what_is_wrong(records, capsys):
+    certificate = {"usage": "external", "names": ["a.example", "b.example"], "not_after": "2027-01-02T03:04:05+00:00"}
+    status = {
+        "version": "1", "pid": 7, "records_hash": "ab" * 32, "federation": True, "domains": ["a.example"],
+        "listening": [
+            {"address": "::", "port": 5269, "direct_tls": False},
+            {"address": "::", "port": 5270, "direct_tls": True},
+        ],
+        "draining": False, "resolver_error": None, "reload_error": None, "inside": [], "partners": [], "counters": {},
+        "certificates": [{**certificate, "days_left": 41}], "warnings": ["Renew it."],
+    }  # fmt: skip
+    told = cli._describe_status(status)
+    assert ":: port 5269, :: port 5270 (direct TLS)" in told
+    assert "  external   a.example, b.example (until 2027-01-02, 41 days left)" in told
+    assert "Warning: Renew it." in told
+    assert "so TLS is not offered" in cli._describe_status({**status, "certificates": []})
 
 
 def test_a_life(records, capsys):

@@ -15,7 +15,6 @@ from typing import Any
 
 from . import __version__
 from .observe.control import ControlError, call
-from .records import desired
 from .records.errors import RecordError
 from .release import RELEASE
 
@@ -110,9 +109,10 @@ def _run(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> int:
     problem = _problem(options.config_dir)
     if problem is None:
-        digest = desired.digest(str(options.config_dir))
-        answer = {"valid": True, "records_hash": digest, "release": RELEASE}
-        _answer(options, answer, f"The records are valid (hash {digest[:12]}).")
+        digest, warnings = _judged(options.config_dir)
+        answer = {"valid": True, "records_hash": digest, "release": RELEASE, "warnings": warnings}
+        told = "".join(f"\nWarning: {text}" for text in warnings)
+        _answer(options, answer, f"The records are valid (hash {digest[:12]}).{told}")
         return OK
     problems = problem.splitlines()
     text = f"The records are not valid:\n{_lines(problems)}"
@@ -129,6 +129,14 @@ def _problem(directory: Path) -> str | None:
     except (RecordError, OSError) as problem:
         return str(problem)
     return None
+
+
+def _judged(directory: Path) -> tuple[str, list[str]]:
+    """The hash of valid records, and what is to be seen to in the certificates beside them."""
+    from . import config, protection
+
+    snapshot = config.load(directory)
+    return snapshot.digest, list(protection.warnings(snapshot, protection.load(snapshot)))
 
 
 def _status(options: argparse.Namespace) -> int:
@@ -181,7 +189,10 @@ def _call(options: argparse.Namespace, request: dict[str, Any]) -> dict[str, Any
 
 
 def _describe_status(status: dict[str, Any]) -> str:
-    listening = ", ".join(f"{entry['address']} port {entry['port']}" for entry in status["listening"])
+    listening = ", ".join(
+        f"{entry['address']} port {entry['port']}{' (direct TLS)' if entry['direct_tls'] else ''}"
+        for entry in status["listening"]
+    )
     rows = [
         f"xmpp-edge {status['version']}, process {status['pid']}, records {status['records_hash'][:12]}",
         f"Federation: {'on' if status['federation'] else 'off'} for {', '.join(status['domains']) or 'no domain'}",
@@ -192,6 +203,12 @@ def _describe_status(status: dict[str, Any]) -> str:
     for key, title in (("resolver_error", "DNS"), ("reload_error", "Last reload")):
         if status[key]:
             rows.append(f"{title}: {status[key]}")
+    rows.extend(f"Warning: {text}" for text in status["warnings"])
+    rows.append("Certificates:" if status["certificates"] else "Certificates: none, so TLS is not offered")
+    for certificate in status["certificates"]:
+        names = ", ".join(certificate["names"])
+        until = f"until {certificate['not_after'][:10]}, {certificate['days_left']} days left"
+        rows.append(f"  {certificate['usage']:<11}{names} ({until})")
     rows.append("Inside links:" if status["inside"] else "Inside links: none, because there are no partners")
     for link in status["inside"]:
         error = f"\n    {link['error']}" if link["error"] else ""
