@@ -15,6 +15,7 @@ from OpenSSL import SSL
 from peers.authority import Authority, Pair, self_signed
 from peers.raw import RawPeer
 from peers.tls import Options, SecureStream, TlsError, context
+from xmpp_edge.current import Bounds
 
 from .harness import (
     ALICE,
@@ -26,7 +27,9 @@ from .harness import (
     TLS_OR_DIALBACK,
     Records,
     World,
+    error,
     eventually,
+    quick,
     run,
     world,
 )
@@ -518,5 +521,74 @@ def test_a_crowd_from_one_address_pushes_out_itself():
             for peer in crowd[:16]:
                 assert await peer.until_closed() == b""
             assert any(each.connection.peer == "127.0.0.9" for each in here.service.incomings.strangers)
+
+    run(test)
+
+
+# Both ways on one stream (XEP-0288), and acknowledgements (XEP-0198)
+
+ACKS = b"xmlns='urn:xmpp:sm:3'"
+
+
+async def prove_bidi(peer: RawPeer) -> None:
+    await peer.send(HELLO)
+    await peer.until(rb"<bidi xmlns='urn:xmpp:features:bidi'/>.*</stream:features>")
+    await peer.send(b"<bidi xmlns='urn:xmpp:bidi'/>" + EXTERNAL)
+    await peer.until(rb"<success")
+    await peer.send(HELLO)
+    await peer.until(rb"<stream:features.*?(/>|</stream:features>)")
+
+
+def test_a_stream_of_the_partner_takes_our_stanzas_too():
+    async def test() -> None:
+        async with world(change=secured()) as here:
+            peer = await secure(here)
+            await prove_bidi(peer)
+            await say(here, peer)
+            assert (await here.audit.wait("authenticated", direction="in"))["bidi"]
+            for number in range(20):
+                await here.inside.send_message(f"{ALICE}/desk", BOB, "out", id_=f"o{number}")
+            await peer.until(rb"id='o0'.*id='o19'")
+            assert [stream["bidi"] for stream in here.service.streams()] == [True]
+            assert not here.dns.queries()
+
+    run(test)
+
+
+def test_what_a_lent_stream_did_not_take_goes_back_to_its_sender():
+    async def test() -> None:
+        async with world(change=secured()) as here:
+            peer = await secure(here)
+            await prove_bidi(peer)
+            peer.stop_reading()
+            await here.inside.send_message(f"{ALICE}/desk", BOB, "out", id_="lost")
+            await eventually(lambda: here.service.audit.counters["out"] == 1)
+            peer.reset()
+            answer = await here.inside.mailbox(ALICE).wait(lambda stanza: stanza.id == "lost")
+            assert error(answer) == ("wait", "remote-server-timeout")
+
+    run(test)
+
+
+def test_stanzas_are_acknowledged_when_they_have_left():
+    async def test() -> None:
+        async with world(change=secured(), bounds=Bounds(write_buffer=20_000), timing=quick(write=20)) as here:
+            peer = await secure(here)
+            await prove(peer)
+            await peer.send(b"<enable " + ACKS + b"/>")
+            await peer.until(rb"<enabled ")
+            await say(here, peer)
+            await peer.send(b"<r " + ACKS + b"/>")
+            await peer.until(rb"<a xmlns='urn:xmpp:sm:3' h='1'/>")
+            transport = here.inside.links[THEIRS]._reader._transport
+            transport.pause_reading()
+            link = here.service.relay.links.links[THEIRS].connection
+            stanza = f"<message from='{BOB}' to='{ALICE}'><body>{'x' * 200_000}</body></message>".encode()
+            flood = asyncio.create_task(peer.send(stanza * 60 + b"<r " + ACKS + b"/>", chunk=100_000))
+            await eventually(lambda: link.paused)
+            await peer.silence(0.3)
+            transport.resume_reading()
+            await peer.until(rb"<a xmlns='urn:xmpp:sm:3' h='61'/>")
+            await flood
 
     run(test)

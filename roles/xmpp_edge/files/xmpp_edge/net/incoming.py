@@ -12,25 +12,32 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from ..config import Difference, Partner
 from ..current import Current
-from ..stream.actions import Acknowledge, Authenticated, Closed, Deliver, Doubtful, Pair, Refused, StartTls, Verify
+from ..stream.actions import (
+    Acknowledge,
+    Authenticated,
+    Closed,
+    Deliver,
+    Doubtful,
+    Pair,
+    Refused,
+    Room,
+    StartTls,
+    Verify,
+)
 from ..stream.inbound import Inbound
 from ..xml.stanza import Stanza
 from .connection import Connection, Machine
+from .handover import HandingOn, Handover
 from .strangers import Strangers, address_key
 from .tls import TlsError
 from .verify import Verifiers
 
 DeliverTo = Callable[[Stanza, Pair, Connection], None]
-HandedOn = Callable[[], bool]
-HandingOn = Callable[[Iterable[str]], HandedOn]
-"""Given partner domains: a question whether all that came from them until now has left this process."""
-
-_LOOK_AGAIN = 0.05
 
 
 class Borrower(Protocol):
@@ -58,14 +65,14 @@ class Incomings:
         verifiers: Verifiers,
         deliver: DeliverTo,
         heard_from: Callable[[Pair], None],
-        handing_on: HandingOn | None = None,
-        borrower: Borrower | None = None,
+        handing_on: HandingOn,
+        borrower: Borrower,
     ) -> None:
         self.current = current
         self.verifiers = verifiers
         self.deliver = deliver
         self.heard_from = heard_from
-        self.handing_on = handing_on or (lambda _domains: lambda: True)
+        self.handing_on = handing_on
         self.borrower = borrower
         self.strangers: Strangers[Incoming] = Strangers()
         self.known: dict[Incoming, str] = {}
@@ -144,8 +151,7 @@ class Incoming:
         self.received = 0
         self._trusted: dict[Pair, bool] = {}
         self._lent = False
-        self._asked: tuple[int, HandedOn] | None = None
-        """How much the peer wants to hear acknowledged, and whether that is handed on."""
+        self._handover: Handover | None = None
         self._unused: asyncio.TimerHandle | None = None
         self._told = False
         """The audit has a line that says why this connection ends."""
@@ -195,8 +201,10 @@ class Incoming:
             self._authenticated(action)
         elif isinstance(action, StartTls):
             self._start_tls()
+        elif isinstance(action, Room):
+            self.everyone.borrower.writable(self, True)
         elif isinstance(action, Doubtful):
-            if self._lent and self.everyone.borrower is not None:
+            if self._lent:
                 self.everyone.borrower.doubtful(self, action.stanzas)
         elif isinstance(action, Refused):
             self._told = True
@@ -214,7 +222,7 @@ class Incoming:
 
         One that gets our stanzas as well is read on: were it to do the same, nobody would ever read again.
         """
-        if self._lent and self.everyone.borrower is not None:
+        if self._lent:
             self.everyone.borrower.writable(self, ready)
         if ready:
             connection.release(self)
@@ -230,7 +238,7 @@ class Incoming:
         if partner is not None:
             self.current.census.leave(partner)
         everyone.emptier.set()
-        if self._lent and everyone.borrower is not None:
+        if self._lent:
             everyone.borrower.take_back(self, closed)
         if partner is not None:
             self.current.audit.partner(
@@ -291,24 +299,10 @@ class Incoming:
         return True
 
     def _acknowledge(self, count: int) -> None:
-        """Say so when all that has come until now has been handed on."""
         assert self.machine is not None
-        first = self._asked is None
-        self._asked = (count, self.everyone.handing_on({pair.remote for pair in self.machine.pairs}))
-        if first:
-            # What this turn has written leaves at its end.
-            self.connection.loop.call_soon(self._answer)
-
-    def _answer(self) -> None:
-        machine, connection, asked = self.machine, self.connection, self._asked
-        if machine is None or asked is None or connection.finished:
-            return
-        count, handed_on = asked
-        if not handed_on():
-            connection.loop.call_later(_LOOK_AGAIN, self._answer)
-            return
-        self._asked = None
-        connection.perform(machine.acknowledge(count, connection.loop.time()))
+        if self._handover is None:
+            self._handover = Handover(self.connection, self.machine, self.everyone.handing_on)
+        self._handover.asked(count, {pair.remote for pair in self.machine.pairs})
 
     def _verify(self, action: Verify) -> None:
         def answer(outcome: str, condition: str | None) -> None:
@@ -318,7 +312,8 @@ class Incoming:
                     machine.verified(action.pair, action.stream_id, outcome, condition, connection.loop.time())
                 )
 
-        self.everyone.verifiers.ask(action.pair, action.key, action.stream_id, answer)
+        asker = address_key(self.connection.peer)
+        self.everyone.verifiers.ask(action.pair, action.key, action.stream_id, answer, asker)
 
     def _authenticated(self, action: Authenticated) -> None:
         everyone, snapshot = self.everyone, self.current.snapshot
@@ -345,7 +340,7 @@ class Incoming:
             self._lend(action)
 
     def _lend(self, action: Authenticated) -> None:
-        if action.bidi and self.everyone.borrower is not None:
+        if action.bidi:
             self._lent = True
             self.everyone.borrower.lend(action.pair, self)
 
