@@ -165,7 +165,7 @@ def test_a_stanza_beyond_their_limit_is_not_sent() -> None:
     machine = both(bidi=limited(f"<max-bytes>{size}</max-bytes>"))
     assert only(machine.send(ours(), 1), Send)
     stanza = ours("hello!")
-    text = f"its server takes stanzas of at most {size} bytes, and this one has {size + 1}"
+    text = f"partner.example takes no more than {size} bytes in one stanza; this has {size + 1}"
     assert machine.send(stanza, 1) == [Unsent(stanza, "policy-violation", text)]
     # What counts are bytes.
     assert only(machine.send(ours("h\u00e9llo"), 1), Unsent)
@@ -189,6 +189,18 @@ def test_their_silence_is_kept_short() -> None:
     machine = both(quiet, bidi=limited("<idle-seconds>0</idle-seconds>"))
     machine.send(ours(), 10)
     assert machine.deadline == 11
+
+
+def test_what_we_expect_of_a_partner_it_gets_too() -> None:
+    machine = both(settings=Settings(keepalive_interval=300))
+    feed(machine, " ", now=140)
+    assert machine.deadline == 150
+    assert machine.tick(150) == [Send(b" ")]
+    assert machine.deadline == 300
+    machine = both(bidi=limited("<idle-seconds>40</idle-seconds>"))
+    assert machine.deadline == 20
+    # On a stream of one way it is the peer who has to be heard.
+    assert proven_by_sasl().deadline == 300
 
 
 # Acknowledgements of what has come
@@ -365,7 +377,7 @@ def test_an_orderly_end_asks_once_more() -> None:
     feed(machine, answer(1))
     machine.send(ours("2"), 1.1)
     assert sent(machine.close("system-shutdown", "bye", 2)).startswith(R + "<stream:error>")
-    assert feed(machine, answer(2) + MESSAGE)[0].stanza.body() == "hi"  # type: ignore[union-attr]
+    assert feed(machine, answer(2) + MESSAGE)[0].stanza.body() == "hi"
     actions = feed(machine, END)
     assert actions == [Doubtful(()), Closed("system-shutdown", "bye", "us")]
 
@@ -384,7 +396,8 @@ def test_a_peer_that_takes_nothing_gets_no_more() -> None:
 @given(st.lists(st.sampled_from(["send", "ack", "come", "ask", "tick", "enable"]), max_size=40), st.data())
 def test_every_stanza_is_sent_once_and_acknowledged_or_in_doubt(steps: list[str], data: st.DataObject) -> None:
     machine = both()
-    told, counted, came, now = [], 0, 0, 0.0
+    told: list[Stanza] = []
+    counted, came, now = 0, 0, 0.0
     enabled_at: int | None = None
     for step in steps:
         now += 0.4

@@ -160,7 +160,7 @@ def test_a_response_to_no_challenge() -> None:
 def test_an_untrusted_certificate_proves_nothing() -> None:
     layer = tls(STRANGER, reason="self_signed", text="nobody signed it")
     machine = opened(SASL_OR_DIALBACK, layer)
-    why = "your certificate does not prove partner.example here (self_signed): nobody signed it"
+    why = "the certificate that was presented does not prove partner.example here (self_signed): nobody signed it"
     assert feed(machine, AUTH) == [
         Refused("sasl_failed", OURS, THEIRS, f"SASL failed with not-authorized: {why}"),
         Send(failure("not-authorized", why).encode()),

@@ -112,7 +112,8 @@ def offer_proven(partner: PartnerView | None) -> Features:
 
 def distrust(remote: str, trust: Trust) -> str:
     """Why a certificate does not prove a partner, for the administrators of both sides."""
-    return f"your certificate does not prove {remote} here ({trust.reason}): {trust.text or 'no more is known'}"
+    why = trust.text and f": {trust.text}"
+    return f"the certificate that was presented does not prove {remote} here ({trust.reason}){why}"
 
 
 def longest_silence(partner: PartnerView | None, settings: Settings) -> int:

@@ -29,8 +29,6 @@ class Conversation:
         """The peer takes stanzas on this stream."""
         self.received: acks.Received | None = None
         """What has come since the peer enabled acknowledgements, None before that."""
-        self.silence: float | None = None
-        """After so many seconds without a byte of ours the peer may close."""
         self._patience = patience
         self._most: int | None = None
         self._sent: acks.Sent | None = None
@@ -46,25 +44,24 @@ class Conversation:
         """What we send is acknowledged."""
         return self._sent is not None
 
-    def open(self, element: Element) -> None:
-        """Take a ``<bidi/>``, with the limits of the peer in it (XEP-0478)."""
+    def open(self, element: Element) -> float | None:
+        """Take a ``<bidi/>``, with the limits of the peer in it (XEP-0478); how long we may be silent from now on."""
         self.bidi = True
         theirs = features.read(element)
         self._most = theirs.max_bytes
-        if theirs.idle_seconds is not None:
-            self.silence = max(_SHORTEST_SILENCE, theirs.idle_seconds)
+        return None if theirs.idle_seconds is None else max(_SHORTEST_SILENCE, theirs.idle_seconds)
 
     def write(self, stanza: Stanza, now: float) -> Send | Unsent:
         """The stanza as it goes out, or why it does not."""
         data = write_stanza(stanza)
         if self._most is not None and len(data) > self._most:
-            text = f"its server takes stanzas of at most {self._most} bytes, and this one has {len(data)}"
+            text = f"{_domain(stanza)} takes no more than {self._most} bytes in one stanza; this has {len(data)}"
             return Unsent(stanza, "policy-violation", text)
         sent = self._sent
         if sent is None:
             self._remember(stanza)
         elif sent.full:
-            return Unsent(stanza, "resource-constraint", "its server takes stanzas too slowly")
+            return Unsent(stanza, "resource-constraint", f"{_domain(stanza)} takes stanzas too slowly")
         elif sent.note(stanza, now):
             data += acks.REQUEST
             sent.asked(now)
@@ -162,3 +159,7 @@ class Conversation:
         """The stream is over."""
         if self._sent is not None:
             actions.append(Doubtful((*(self._before or ()), *self._sent.take())))
+
+
+def _domain(stanza: Stanza) -> str:
+    return "the peer" if stanza.to is None else stanza.to.domain

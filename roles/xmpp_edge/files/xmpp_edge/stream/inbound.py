@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -75,6 +76,8 @@ class Inbound(Machine):
         self._counted: Received | None = None
         """For the next stanza; here as well because every stanza asks."""
         self._keepalive_expected = False
+        self._silence: float | None = None
+        """After so many seconds without a byte of ours the peer may close."""
 
     # The header
 
@@ -243,6 +246,9 @@ class Inbound(Machine):
         if not self.pairs:
             partner = self.policy.partner(pair.remote)
             self._keepalive_expected = partner is not None and partner.keepalive
+            if self._keepalive_expected and self._conversation.bidi:
+                # What we expect of a partner, it may expect of us.
+                self._silence = min(self._silence or math.inf, self._settings.keepalive_interval)
             self._trust(self._settings.after)
             self._active = now
         self.pairs[pair] = method
@@ -256,7 +262,7 @@ class Inbound(Machine):
     def _open_bidi(self, element: Element) -> None:
         if not self._offered.bidi or self._conversation.bidi or self.pairs or self._receiving.busy:
             raise StreamError("unsupported-stanza-type", "<bidi/> comes once, inside TLS and before any proof")
-        self._conversation.open(element)
+        self._silence = self._conversation.open(element)
 
     @property
     def acknowledging(self) -> bool:
@@ -316,8 +322,8 @@ class Inbound(Machine):
         yield self._active + settings.stream_inactivity_timeout
         if self._keepalive_expected:
             yield self._heard + settings.keepalive_interval
-        if self._conversation.silence is not None:
-            yield self._wrote + self._conversation.silence / 2
+        if self._silence is not None:
+            yield self._wrote + self._silence / 2
         yield from self._conversation.deadlines()
 
     def _tick(self, now: float, actions: list[Action]) -> None:
@@ -334,8 +340,7 @@ class Inbound(Machine):
             self._close(None, "idle", now, actions)
             return
         self._conversation.tick(now, actions)
-        silence = self._conversation.silence
-        if silence is not None and now >= self._wrote + silence / 2:
+        if self._silence is not None and now >= self._wrote + self._silence / 2:
             self._wrote = now
             actions.append(Send(KEEP_ALIVE))
 
