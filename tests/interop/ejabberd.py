@@ -11,6 +11,7 @@ from pathlib import Path
 
 from peers.lookup import Address
 
+from .modes import Mode
 from .server import Server, free_port, wait_port
 
 LIBRARIES = "/usr/lib/x86_64-linux-gnu"
@@ -54,6 +55,16 @@ listen:
   - {{ip: "127.0.0.1", port: {s2s}, module: ejabberd_s2s_in}}
 """
 
+SECURE = """
+{dialback}
+certfiles: ["{directory}/key.pem", "{directory}/full.pem"]
+ca_file: "{directory}/ca.pem"
+s2s_use_starttls: required
+listen:
+  - {{ip: "127.0.0.1", port: {c2s}, module: ejabberd_c2s}}
+  - {{ip: "127.0.0.1", port: {s2s}, module: ejabberd_s2s_in, tls: {direct}}}
+"""
+
 
 class Ejabberd(Server):
     """One Erlang node without a name, so that it needs no port mapper and any number of them can run."""
@@ -91,12 +102,35 @@ async def inside(
 async def partner(directory: Path, domain: str, users: Mapping[str, str], s2s: int, resolver: Address) -> Ejabberd:
     """A partner that speaks plain TCP and dialback."""
     server = Ejabberd(directory)
+    config = (COMMON + PARTNER).format(domain=domain, c2s=server.c2s, s2s=s2s)
+    await server.start(config, ERL_INETRC=asking(directory, resolver))
+    await wait_port(s2s, server)
+    return server
+
+
+async def secure(
+    directory: Path, domain: str, users: Mapping[str, str], port: int, resolver: Address, mode: Mode
+) -> Ejabberd:
+    """A partner with TLS; key.pem, full.pem and ca.pem are in its directory already."""
+    server = Ejabberd(directory)
+    config = (COMMON + SECURE).format(
+        dialback="  mod_s2s_dialback: {}" if mode.dialback else "",
+        direct=str(mode.direct).lower(),
+        directory=directory,
+        domain=domain,
+        c2s=server.c2s,
+        s2s=port,
+    )
+    await server.start(config, ERL_INETRC=asking(directory, resolver))
+    await wait_port(port, server)
+    return server
+
+
+def asking(directory: Path, resolver: Address) -> str:
+    """The file that makes Erlang ask this DNS server."""
     inetrc = directory / "inetrc"
     address = resolver[0].replace(".", ",")
     inetrc.write_text(
         f'{{resolv_conf, "/dev/null"}}.\n{{lookup, [dns]}}.\nclear_ns.\n{{nameserver, {{{address}}}, {resolver[1]}}}.\n'
     )
-    config = (COMMON + PARTNER).format(domain=domain, c2s=server.c2s, s2s=s2s)
-    await server.start(config, ERL_INETRC=str(inetrc))
-    await wait_port(s2s, server)
-    return server
+    return str(inetrc)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from peers.lookup import Address
 
+from .modes import Mode
 from .server import Server, free_port, wait_port
 
 INSTALLED = shutil.which("prosody") and Path("/usr/share/doc/lua-unbound").exists()
@@ -54,6 +55,19 @@ VirtualHost "{domain}"
 modules_enabled = {{ "dialback" }}
 """
 
+# TLS on every stream; what else there is comes from the mode under test.
+SECURE = """
+s2s_ports = {{ {starttls} }}
+s2s_direct_tls_ports = {{ {direct} }}
+s2s_require_encryption = true
+s2s_secure_auth = {trusting}
+ssl = {{ key = "{directory}/key.pem", certificate = "{directory}/full.pem", cafile = "{directory}/ca.pem" }}
+unbound = {{ resolvconf = false; hoststxt = false; forward = {{ "{dns_host}@{dns_port}" }};
+  options = {{ ["do-not-query-localhost:"] = "no"; ["module-config:"] = "iterator" }} }}
+VirtualHost "{domain}"
+modules_enabled = {{ "tls", {modules} }}
+"""
+
 
 class Prosody(Server):
     async def start(self, config: str, domain: str, users: Mapping[str, str]) -> None:
@@ -76,6 +90,27 @@ async def inside(directory: Path, domain: str, users: Mapping[str, str], compone
     for name in components:
         config += f'Component "{name}"\n  component_secret = "{secret}"\n'
     await server.start(config, domain, users)
+    return server
+
+
+async def secure(
+    directory: Path, domain: str, users: Mapping[str, str], port: int, resolver: Address, mode: Mode
+) -> Prosody:
+    """A partner with TLS; key.pem, full.pem and ca.pem are in its directory already."""
+    server = Prosody(directory)
+    config = COMMON.format(directory=directory, c2s=server.c2s)
+    config += SECURE.format(
+        starttls="" if mode.direct else port,
+        direct=port if mode.direct else "",
+        trusting="true" if mode.only_trusted else "false",
+        modules=", ".join(f'"{name}"' for name in (*mode.features, *(("dialback",) if mode.dialback else ()))),
+        directory=directory,
+        domain=domain,
+        dns_host=resolver[0],
+        dns_port=resolver[1],
+    )
+    await server.start(config, domain, users)
+    await wait_port(port, server)
     return server
 
 

@@ -65,6 +65,10 @@ class Server:
                     await self.process.wait()
                 return
 
+    def everything(self, name: str) -> str:
+        """All of one log so far."""
+        return (self.directory / name).read_text(errors="replace")
+
     def logs(self) -> str:
         """What to show when something went wrong."""
         paths = sorted(self.directory.glob("*.log"))
