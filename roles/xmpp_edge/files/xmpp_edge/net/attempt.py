@@ -1,7 +1,7 @@
 # Copyright (c) 2026, xmpp.federation contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Everything that is tried to get one stream to a partner: each target, each of its addresses, and perhaps once more.
+"""All that is tried to get one stream to a partner: each target, each of its addresses, and perhaps all once more.
 
 Once more is for partners whose record leaves a weaker way: when TLS, or SASL over it, has failed, and only then. What
 the record demands is never left out.
@@ -9,34 +9,57 @@ the record demands is never left out.
 
 from __future__ import annotations
 
-from collections.abc import Container
-from typing import TYPE_CHECKING
+import asyncio
+from collections.abc import Callable, Container
+from typing import Protocol
 
 from ..config import Partner
-from .dial import DialFailed
-from .outgoing import Outgoing
+from .connection import Connection
+from .dial import Candidate, Dialer, DialFailed
 from .resolve import NOT_FOUND, TIMEOUT
 
-if TYPE_CHECKING:
-    from .route import Route
+
+class Trial(Protocol):
+    """One stream that is being opened, and may not come about."""
+
+    @property
+    def connection(self) -> Connection: ...
+
+    @property
+    def endpoint(self) -> str: ...
+
+    @property
+    def outcome(self) -> asyncio.Future[DialFailed | None]:
+        """None when the stream is as it should be."""
+
+    @property
+    def weakness(self) -> str | None:
+        """What one more attempt may leave out, because this one has failed by it and the record can do without."""
+
+    def let_go(self, condition: str | None, text: str) -> None:
+        """It is not wanted any more."""
 
 
-async def establish(route: Route, partner: Partner) -> None:
-    """Returns when a stream of the route is up; raises DialFailed."""
-    failure, weakness = await _round(route, partner, ())
+Make = Callable[[Candidate, Container[str]], Trial]
+"""Makes the trial for one target; the second is what to avoid."""
+
+
+async def establish(dialer: Dialer, partner: Partner, remote: str, make: Make) -> None:
+    """Returns when the last stream made is up; raises DialFailed."""
+    failure, weakness = await _round(dialer, partner, remote, make, ())
     if failure is not None and weakness is not None:
         first = failure
-        failure, _unused = await _round(route, partner, {weakness})
+        failure, _unused = await _round(dialer, partner, remote, make, {weakness})
         if failure is not None:
-            text = f"{failure.text}; before that, {first.text}"
-            failure = DialFailed(failure.condition, text)
+            failure = DialFailed(failure.condition, f"{failure.text}; before that, {first.text}")
     if failure is not None:
         raise failure
 
 
-async def _round(route: Route, partner: Partner, avoid: Container[str]) -> tuple[DialFailed | None, str | None]:
+async def _round(
+    dialer: Dialer, partner: Partner, remote: str, make: Make, avoid: Container[str]
+) -> tuple[DialFailed | None, str | None]:
     """Try one address after the other. Gives the failure, and what may be left out because it was the reason."""
-    remote, dialer = route.pair.remote, route.everyone.dialer
     last = DialFailed(NOT_FOUND, f"No address for {remote} was found.")
     weakness: str | None = None
     async for target in dialer.candidates(partner, remote):
@@ -44,7 +67,7 @@ async def _round(route: Route, partner: Partner, avoid: Container[str]) -> tuple
         if candidate.direct and "tls" in avoid:
             continue
         while candidate.addresses:
-            stream = route.stream = Outgoing(route, partner, candidate, avoid)
+            stream = make(candidate, avoid)
             try:
                 await dialer.connect(candidate, stream.connection)
                 outcome = await stream.outcome

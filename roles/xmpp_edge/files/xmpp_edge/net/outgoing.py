@@ -17,33 +17,25 @@ from typing import TYPE_CHECKING, Any
 from ..config import Partner
 from ..stream.actions import (
     Acknowledge,
-    Action,
     Authenticated,
     Closed,
     Deliver,
     Doubtful,
     Failed,
     Refused,
+    Room,
     StartTls,
     Unsent,
 )
-from ..stream.outbound import Outbound
-from ..stream.security import Tls
 from .carrier import Own
 from .connection import Connection, Machine
 from .dial import Candidate, DialFailed
+from .dialled import Dialled
 from .handover import Handover
 from .resolve import TIMEOUT
 
 if TYPE_CHECKING:
     from .route import Route
-
-
-class DirectOutbound(Outbound):
-    """Its first word is due when TLS stands, and not before."""
-
-    def secured(self, tls: Tls, now: float) -> list[Action]:
-        return [*super().secured(tls, now), *self.connected(now)]
 
 
 class Outgoing:
@@ -54,7 +46,7 @@ class Outgoing:
         self.current = route.current
         self.endpoint = str(candidate)
         self.connection = Connection(self, self.current)
-        self.machine: Outbound | None = None
+        self.machine: Dialled | None = None
         self.carrier: Own | None = None
         """Stanzas can be sent, or could."""
         self.proven: Authenticated | None = None
@@ -70,12 +62,7 @@ class Outgoing:
     @property
     def weakness(self) -> str | None:
         """What one more attempt may leave out, because this one has failed by it and the record can do without."""
-        machine = self.machine
-        if machine is None:
-            return None
-        if self._candidate.direct and machine.tls is None:
-            return "tls" if "tcp_dialback" in self._partner.auth_methods else None
-        return machine.retry_without
+        return self.machine.retry_without if self.machine is not None else None
 
     def let_go(self, condition: str | None, text: str) -> None:
         """The route goes on without it; it closes by itself."""
@@ -113,8 +100,7 @@ class Outgoing:
 
     def machine_for(self, connection: Connection) -> Machine:
         pair = self.route.pair
-        kind = DirectOutbound if self._candidate.direct else Outbound
-        self.machine = kind(
+        self.machine = Dialled(
             pair=pair,
             purpose="stanzas",
             partner=self._partner,
@@ -123,6 +109,7 @@ class Outgoing:
             now=connection.loop.time(),
             avoid=self._avoid,
         )
+        self.machine.direct = self._candidate.direct
         return self.machine
 
     def act(self, connection: Connection, action: Any) -> None:
@@ -137,6 +124,8 @@ class Outgoing:
         elif self._let_go:
             # Nothing else that it says matters any more.
             return
+        elif isinstance(action, Room):
+            self.route.drain()
         elif isinstance(action, StartTls):
             pair = self.route.pair
             connection.start_tls(self.current.tls.client(pair.local, pair.remote))

@@ -11,6 +11,7 @@ tries it gets the same answer at once. Where the partner lends us a stream of it
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Container
 from typing import TYPE_CHECKING, Any
 
 from ..config import Partner
@@ -19,7 +20,7 @@ from ..xml.stanza import Stanza
 from .attempt import establish
 from .carrier import Carrier, Sender
 from .connection import Connection
-from .dial import DialFailed
+from .dial import Candidate, DialFailed
 from .outgoing import Outgoing
 from .queue import Queue
 from .resolve import NOT_FOUND, TIMEOUT
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 _SETTLED = 5.0
 """Seconds a stream must have lasted for its end not to count as a failure."""
-_LOOK_AGAIN = 0.05
 
 
 class Route:
@@ -58,7 +58,6 @@ class Route:
         self._retry_at = 0.0
         self._loop = asyncio.get_running_loop()
         self._idle = asyncio.Event()
-        self._looking = False
 
     @property
     def up(self) -> bool:
@@ -226,7 +225,6 @@ class Route:
 
     def drain(self) -> None:
         """Write what waits, as far as the carrier takes it."""
-        self._looking = False
         carrier = self.carrier
         while self._queue and carrier is not None and carrier.ready:
             if not carrier.write(self._queue.first):
@@ -239,16 +237,8 @@ class Route:
                 # More would only be a second queue: the rest goes when the kernel has taken this.
                 self._loop.call_soon(self.drain)
                 break
-        if self._queue and carrier is self.carrier and carrier is not None and not carrier.ready:
-            self._look_again(carrier)
 
     # inside
-
-    def _look_again(self, carrier: Carrier) -> None:
-        """Too much is unacknowledged, and an acknowledgement comes without a word to us."""
-        if not self._looking and not carrier.connection.paused:
-            self._looking = True
-            self._loop.call_later(_LOOK_AGAIN, self.drain)
 
     def _choose(self) -> None:
         """Ours if there is one, else the first that is lent to us and takes stanzas."""
@@ -275,7 +265,13 @@ class Route:
         failure: DialFailed | None = None
         try:
             async with asyncio.timeout(self.current.settings.stream_establishment_timeout):
-                await establish(self, self._admitted())
+                partner = self._admitted()
+                await establish(
+                    self.everyone.dialer,
+                    partner,
+                    self.pair.remote,
+                    lambda candidate, avoid: self._try(partner, candidate, avoid),
+                )
         except DialFailed as problem:
             failure = problem
         except TimeoutError:
@@ -285,6 +281,10 @@ class Route:
         if failure is not None:
             self._drop(None, "")
             self._fail(failure)
+
+    def _try(self, partner: Partner, candidate: Candidate, avoid: Container[str]) -> Outgoing:
+        self.stream = stream = Outgoing(self, partner, candidate, avoid)
+        return stream
 
     def _admitted(self) -> Partner:
         """The partner, if there is room for a stream to it."""

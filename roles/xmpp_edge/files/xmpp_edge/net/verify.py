@@ -3,26 +3,30 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Dialback questions to the servers that are authoritative for partner domains.
 
-One connection serves all questions about one partner domain, and a domain that could not be reached is not dialled
-again for a moment: forged requests cannot make us open connections without end.
+One connection serves all questions about one partner domain, over TLS where the record demands that, and a domain that
+could not be reached is not dialled again for a moment: forged requests cannot make us open connections without end.
+Nor can they keep honest ones from being answered: askers take turns, and few questions are asked at once.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Container
 from typing import Any
 
 from ..config import Difference, Partner
 from ..current import Current
-from ..stream.actions import Closed, Pair, Verified
-from ..stream.outbound import Outbound
+from ..stream.actions import Action, Closed, Pair, Ready, Refused, StartTls, Verified
+from .attempt import establish
 from .connection import Connection, Machine
-from .dial import Dialer, DialFailed
+from .dial import Candidate, Dialer, DialFailed
+from .dialled import Dialled
+from .questions import Answer, Question, Questions
+from .resolve import TIMEOUT
 from .tasks import watched
 
-Answer = Callable[[str, str | None], None]
-"""Called once with the outcome and, for an error, the dialback condition."""
+_AT_ONCE = 16
+"""Questions that the partner's server has not answered; more wait, so that it is our order that counts."""
 
 
 class Verifiers:
@@ -34,8 +38,8 @@ class Verifiers:
         self.open: dict[str, Verifier] = {}
         self.failed: dict[str, tuple[float, str]] = {}
 
-    def ask(self, pair: Pair, key: str, stream_id: str, answer: Answer) -> None:
-        """Ask about a key; ``answer`` is called later or at once."""
+    def ask(self, pair: Pair, key: str, stream_id: str, answer: Answer, asker: str = "") -> None:
+        """Ask about a key that came from the address ``asker``; ``answer`` is called later or at once."""
         loop = asyncio.get_running_loop()
         until, condition = self.failed.get(pair.remote, (0.0, ""))
         if until > loop.time():
@@ -51,7 +55,7 @@ class Verifiers:
             verifier = Verifier(self, pair, partner)
             self.open[pair.remote] = verifier
             verifier.dial()
-        verifier.ask(pair, key, stream_id, answer)
+        verifier.ask(Question(pair, key, stream_id, answer, asker))
 
     def apply(self, change: Difference) -> None:
         """Questions under way at changed partners fail; the partner will ask again."""
@@ -67,7 +71,7 @@ class Verifiers:
 
 
 class Verifier:
-    """One connection to one partner domain's authoritative server."""
+    """All questions about one partner domain, and the connection that serves them."""
 
     def __init__(self, everyone: Verifiers, pair: Pair, partner: Partner) -> None:
         self.everyone = everyone
@@ -75,105 +79,191 @@ class Verifier:
         self.remote = pair.remote
         self.pair = pair
         self.partner = partner
-        self._stopped = False
-        self.connection: Connection | None = None
-        self.machine: Outbound | None = None
-        self._pending: dict[tuple[Pair, str], Answer] = {}
-        self._early: list[tuple[Pair, str, str]] = []
+        self._stream: _Inquiry | None = None
+        self._asked: dict[tuple[Pair, str], Question] = {}
+        self._waiting = Questions(everyone.current.bounds.verifications)
         self._task: asyncio.Task[None] | None = None
+        self._ended = False
 
     @property
     def accepting(self) -> bool:
-        """It still takes questions; one that is being closed does not."""
-        return self.machine is None or self.machine.accepting
+        """It still takes questions; one whose connection is being closed does not."""
+        return not self._ended and (self._task is not None or self._ready)
+
+    @property
+    def _ready(self) -> bool:
+        stream = self._stream
+        return stream is not None and stream.machine is not None and stream.machine.established
 
     def dial(self) -> None:
-        self._task = watched(self._dial(), lambda: self._over("remote-connection-failed"))
+        self._task = watched(self._dial(), lambda: self.over("remote-connection-failed"))
 
-    def ask(self, pair: Pair, key: str, stream_id: str, answer: Answer) -> None:
-        question = (pair, stream_id)
-        if question in self._pending or len(self._pending) >= self.current.bounds.verifications:
-            answer("error", "resource-constraint")
+    def ask(self, question: Question) -> None:
+        if (question.pair, question.stream_id) in self._asked:
+            question.answer("error", "resource-constraint")
             return
-        self._pending[question] = answer
-        if self.connection is None or self.machine is None:
-            self._early.append((pair, key, stream_id))
-        else:
-            self.connection.perform(self.machine.verify(pair, key, stream_id, self.connection.loop.time()))
+        refused = self._waiting.put(question)
+        if refused is not None:
+            self.current.audit.counters["verifications_refused"] += 1
+            refused.answer("error", "resource-constraint")
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Ask what there is room to ask."""
+        stream = self._stream
+        while len(self._asked) < _AT_ONCE and self._ready and stream is not None and stream.machine is not None:
+            question = self._waiting.next()
+            if question is None:
+                return
+            self._asked[question.pair, question.stream_id] = question
+            now = stream.connection.loop.time()
+            stream.connection.perform(stream.machine.verify(question.pair, question.key, question.stream_id, now))
+
+    def answered(self, action: Verified) -> None:
+        """The partner's server has answered, or will not."""
+        question = self._asked.pop((action.pair, action.stream_id), None)
+        if question is not None:
+            question.answer(action.outcome, action.condition)
+        self.go_on()
 
     def stop(self, condition: str) -> None:
-        self._stopped = True
         if self._task is not None:
             self._task.cancel()
-        if self.connection is not None:
-            self.connection.close(condition, "")
-        self._over("remote-connection-failed")
+            self._task = None
+        if self._stream is not None:
+            self._stream.let_go(condition, "")
+        self.over("remote-connection-failed")
+
+    def over(self, condition: str) -> None:
+        """Whatever was not answered gets an error, and the next question opens a new connection."""
+        self._ended = True
+        if self.everyone.open.get(self.remote) is self:
+            del self.everyone.open[self.remote]
+        left = [*self._asked.values(), *self._waiting.empty()]
+        self._asked.clear()
+        for question in left:
+            question.answer("error", condition)
+
+    def _try(self, candidate: Candidate, avoid: Container[str]) -> _Inquiry:
+        self._stream = _Inquiry(self, candidate, avoid)
+        return self._stream
+
+    async def _dial(self) -> None:
+        try:
+            async with asyncio.timeout(self.current.settings.stream_establishment_timeout):
+                await establish(self.everyone.dialer, self.partner, self.remote, self._try)
+        except DialFailed as problem:
+            failure = problem
+        except TimeoutError:
+            failure = DialFailed(TIMEOUT, "It was not reached in time.")
+        else:
+            self._task = None
+            if not self._ready:
+                self.over("remote-connection-failed")
+            self.go_on()
+            return
+        self._task = None
+        if self._stream is not None:
+            self._stream.let_go(None, "")
+        self.current.audit.refused(
+            "verify_failed", known=False, local=self.pair.local, remote=self.remote, text=failure.text
+        )
+        condition = _CONDITIONS.get(failure.condition, failure.condition)
+        retry = asyncio.get_running_loop().time() + self.current.timing.verify_retry
+        self.everyone.failed[self.remote] = (retry, condition)
+        self.over(condition)
+
+
+_CONDITIONS = {TIMEOUT: "remote-connection-failed", "not-allowed": "policy-violation"}
+
+
+class _Questioner(Dialled):
+    """Says when questions go out at once."""
+
+    def _ask(self, now: float, actions: list[Action]) -> None:
+        super()._ask(now, actions)
+        actions.append(Ready())
+
+
+class _Inquiry:
+    """One connection to the authoritative server."""
+
+    def __init__(self, verifier: Verifier, candidate: Candidate, avoid: Container[str]) -> None:
+        self.verifier = verifier
+        self.current = verifier.current
+        self.endpoint = str(candidate)
+        self.connection = Connection(self, self.current)
+        self.machine: _Questioner | None = None
+        self.outcome: asyncio.Future[DialFailed | None] = self.connection.loop.create_future()
+        self._candidate = candidate
+        self._avoid = avoid
+        self._let_go = False
+        self._refused = ""
+
+    @property
+    def weakness(self) -> str | None:
+        """What one more attempt may leave out, because this one has failed by it and the record can do without."""
+        return self.machine.retry_without if self.machine is not None else None
+
+    def let_go(self, condition: str | None, text: str) -> None:
+        """Close it; what it says from now on does not matter."""
+        self._let_go = True
+        self.connection.close(condition, text)
 
     # Owner of a Connection
 
     def opened(self, connection: Connection) -> None:
-        if self._stopped:
+        if self._let_go:
             connection.abort()
             return
+        self.endpoint = str(self._candidate.at(connection.peer))
         connection.start()
         assert self.machine is not None
-        connection.perform(self.machine.connected(connection.loop.time()))
-        early, self._early = self._early, []
-        for pair, key, stream_id in early:
-            connection.perform(self.machine.verify(pair, key, stream_id, connection.loop.time()))
+        if self._candidate.direct:
+            self._start_tls(direct=True)
+        else:
+            connection.perform(self.machine.connected(connection.loop.time()))
 
     def machine_for(self, connection: Connection) -> Machine:
-        self.connection = connection
-        self.machine = Outbound(
-            pair=self.pair,
+        pair = self.verifier.pair
+        self.machine = _Questioner(
+            pair=pair,
             purpose="verify",
-            partner=self.partner,
-            credentials=self.current.credentials(self.pair.local),
+            partner=self.verifier.partner,
+            credentials=self.current.credentials(pair.local),
             settings=self.current.settings,
             now=connection.loop.time(),
+            avoid=self._avoid,
         )
+        self.machine.direct = self._candidate.direct
         return self.machine
 
     def act(self, connection: Connection, action: Any) -> None:
+        if self._let_go:
+            return
         if isinstance(action, Verified):
-            answer = self._pending.pop((action.pair, action.stream_id), None)
-            if answer is not None:
-                answer(action.outcome, action.condition)
+            self.verifier.answered(action)
+        elif isinstance(action, StartTls):
+            self._start_tls(direct=False)
+        elif isinstance(action, Ready):
+            self._settle(None)
+        elif isinstance(action, Refused):
+            self._refused = action.text
 
     def writable(self, connection: Connection, ready: bool) -> None:
         """Questions are few and small."""
 
     def closed(self, connection: Connection, closed: Closed | None) -> None:
-        self._over("remote-connection-failed")
+        if not self.outcome.done():
+            text = (closed.text if closed else "") or "The partner's server broke the connection."
+            self._settle(DialFailed(TIMEOUT, self._refused or text))
+        elif not self._let_go:
+            self.verifier.over("remote-connection-failed")
 
-    def _over(self, condition: str) -> None:
-        """Whatever was not answered gets an error, and the next question opens a new connection."""
-        if self.everyone.open.get(self.remote) is self:
-            del self.everyone.open[self.remote]
-        pending, self._pending = self._pending, {}
-        for answer in pending.values():
-            answer("error", condition)
+    def _start_tls(self, *, direct: bool) -> None:
+        pair = self.verifier.pair
+        self.connection.start_tls(self.current.tls.client(pair.local, pair.remote, direct=direct))
 
-    async def _dial(self) -> None:
-        failure = DialFailed("remote-server-timeout", "It was not reached in time.")
-        dialer = self.everyone.dialer
-        try:
-            async with asyncio.timeout(self.current.settings.stream_establishment_timeout):
-                async for candidate in dialer.candidates(self.partner, self.remote):
-                    try:
-                        await dialer.connect(candidate, Connection(self, self.current))
-                    except DialFailed as problem:
-                        failure = problem
-                    else:
-                        return
-        except DialFailed as problem:
-            failure = problem
-        except TimeoutError:
-            pass
-        self.current.audit.refused(
-            "verify_failed", known=False, local=self.pair.local, remote=self.remote, text=failure.text
-        )
-        condition = "remote-connection-failed" if failure.condition == "remote-server-timeout" else failure.condition
-        retry = asyncio.get_running_loop().time() + self.current.timing.verify_retry
-        self.everyone.failed[self.remote] = (retry, condition)
-        self._over(condition)
+    def _settle(self, outcome: DialFailed | None) -> None:
+        if not self.outcome.done():
+            self.outcome.set_result(outcome)
