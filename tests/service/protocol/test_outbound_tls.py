@@ -328,7 +328,7 @@ NOTHING_LEFT = [
     (STRICT, [PLAIN], {}, "no_common_method", "unsupported-feature", "SASL EXTERNAL over TLS",
      "SASL PLAIN; perhaps it does not trust our certificate"),
     (STRICT, [EXTERNAL, DIALBACK], {"judge": Judge(())}, "not_trusted", "not-authorized", "SASL EXTERNAL over TLS",
-     "SASL EXTERNAL and dialback; its certificate is not trusted: it was valid until 2026-01-31"),
+     "SASL EXTERNAL and dialback; its certificate is not trusted (expired): it was valid until 2026-01-31"),
     (STRICT, [EXTERNAL], {"certificate": False}, "no_certificate", "internal-server-error", "SASL EXTERNAL over TLS",
      "SASL EXTERNAL; this edge has no certificate to show"),
     (DIALBACK_OVER_TLS, [EXTERNAL], {}, "no_common_method", "unsupported-feature", "dialback over TLS",
@@ -337,7 +337,7 @@ NOTHING_LEFT = [
      "neither SASL nor dialback; SASL EXTERNAL over TLS: perhaps it does not trust our certificate"),
     (OVER_TLS, [EXTERNAL], {"judge": Judge(())}, "no_common_method", "unsupported-feature",
      "SASL EXTERNAL over TLS or dialback over TLS",
-     "SASL EXTERNAL; SASL EXTERNAL over TLS: its certificate is not trusted: it was valid until 2026-01-31"),
+     "SASL EXTERNAL; SASL EXTERNAL over TLS: its certificate is not trusted (expired): it was valid until 2026-01-31"),
 ]  # fmt: skip
 
 

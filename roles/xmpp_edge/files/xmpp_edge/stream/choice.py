@@ -77,7 +77,7 @@ def over_tls(
         elif not certificate:
             obstacles[method] = "no_certificate", "this edge has no certificate to show"
         elif not trust.trusted:
-            obstacles[method] = "not_trusted", f"its certificate is not trusted: {trust.text}"
+            obstacles[method] = "not_trusted", f"its certificate is not trusted ({trust.reason}): {trust.text}"
         elif EXTERNAL not in offered.mechanisms:
             obstacles[method] = "no_common_method", "perhaps it does not trust our certificate"
         else:
