@@ -179,7 +179,8 @@ class Scripted:
         await session.add("header")
         id_ = secrets.token_hex(8)
         session.opened["{id}"] = id_
-        head = header(SERVER, from_=opened.get("to"), to=opened.get("from"), id=id_, version="1.0")
+        declared = bool(self.offer.dialback)  # old servers offer dialback by its namespace alone
+        head = header(SERVER, dialback=declared, from_=opened.get("to"), to=opened.get("from"), id=id_, version="1.0")
         features = self.offer.features(session.tls is not None, bool(session.proven))
         await session.wire.send(f"<?xml version='1.0'?>{head}{features}")
 

@@ -58,9 +58,10 @@ def context(identity: Identity | None, options: Options = DEFAULT, *, server: bo
     made = SSL.Context(SSL.TLS_METHOD)
     made.set_min_proto_version(options.lowest)
     made.set_max_proto_version(options.highest)
-    if options.lowest < SSL.TLS1_2_VERSION or options.ciphers:
-        # What is obsolete has to be asked for; refusing it is the other side's part.
-        made.set_cipher_list(options.ciphers or b"ALL:@SECLEVEL=0")
+    # What is obsolete and weak has to be asked for; refusing it is the other side's part.
+    made.set_cipher_list(
+        options.ciphers or (b"ALL" if options.lowest < SSL.TLS1_2_VERSION else b"DEFAULT") + b":@SECLEVEL=0"
+    )
     if identity is not None:
         made.use_certificate(identity.presented[0])
         for certificate in identity.presented[1:]:

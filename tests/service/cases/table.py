@@ -1,0 +1,171 @@
+# Copyright (c) 2026, xmpp.federation contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The numbered cases: what has gone wrong in XMPP servers, what comes of it here, and where that is proven.
+
+The numbers are stable: tests carry them in their ids, audits and documents refer to them. docs/security.md is written
+from this table, and test_table.py fails when a number is missing or a proof does not exist.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+HEADER, XML, TLS, CERTIFICATES = "Stream header", "XML", "TLS and downgrade", "Certificates"
+SASL, DIALBACK, ROUTING, AVAILABILITY = "SASL EXTERNAL", "Dialback", "Routing and forged addresses", "Availability"
+AREAS = (HEADER, XML, TLS, CERTIFICATES, SASL, DIALBACK, ROUTING, AVAILABILITY)
+
+
+@dataclass(frozen=True)
+class Case:
+    """``proof`` are patterns of test ids below tests/service; ``why`` says why an outcome is not the obvious one."""
+
+    number: int
+    area: str
+    title: str
+    outcome: str
+    proof: tuple[str, ...]
+    why: str = ""
+
+
+def _case(number: int, area: str, title: str, outcome: str, *proof: str, why: str = "") -> Case:
+    # Whatever carries the number in its id proves it; further proofs are named.
+    own = (f"*case-{number:03}-*", f"*test_case_*{number:03}_*")
+    return Case(number, area, title, outcome, proof or own, why)
+
+
+CASES = (
+    _case(1, HEADER, "First bytes that are no XML: HTTP, a TLS hello on the STARTTLS port",
+          "our header, `not-well-formed`, closed"),
+    _case(2, HEADER, "Another stream namespace", "`invalid-namespace`"),
+    _case(3, HEADER, "Content namespace `jabber:client`, or none, on the server port", "`invalid-namespace`"),
+    _case(4, HEADER, "Another prefix than `stream`, or none; another root",
+          "`bad-namespace-prefix`; another root is `bad-format`"),
+    _case(5, HEADER, "No `to`", "`improper-addressing`"),
+    _case(6, HEADER, "A `to` that is not ours", "`host-unknown`"),
+    _case(7, HEADER, "`from` empty, not a domain, or not a valid one", "`improper-addressing`"),
+    _case(8, HEADER, "`from` is a domain of ours", "`policy-violation`"),
+    _case(9, HEADER, "`from` is nobody we federate with",
+          "`policy-violation` before TLS, dialback, and any DNS query"),
+    _case(10, HEADER, "Version 2.0, garbage, or none",
+          "`unsupported-version`; none is a server from before 1.0, who gets no features and may do plain dialback "
+          "where its record has that"),
+    _case(11, HEADER, "A header after TLS or SASL with another `from` or `to`", "`improper-addressing`"),
+    _case(12, HEADER, "UTF-16, or a declaration of another encoding", "`unsupported-encoding`"),
+    _case(13, HEADER, "64 KiB in one attribute before authentication", "`policy-violation`, and memory stays flat"),
+    _case(14, HEADER, "One byte a second, never done", "`connection-timeout` after `stream_establishment_timeout`"),
+    _case(15, HEADER, "A connection, and then nothing", "closed after `stream_establishment_timeout`"),
+    _case(16, HEADER, "One connection more than an address, or a partner, may have",
+          "an address: closed before a byte is parsed; a partner: `resource-constraint` when it has proven itself",
+          "*case-016-*", "*test_case_016_*", "net/test_incoming.py::test_one_address_may_have_so_many_*",
+          "net/test_incoming.py::test_when_there_are_too_many_the_oldest_goes",
+          "net/test_incoming.py::test_a_partner_may_have_so_many_streams"),
+    _case(17, HEADER, "` from='victim'` inside of another attribute's value", "it is text; there is one parser"),
+    _case(18, HEADER, "An attribute twice", "`not-well-formed`"),
+    _case(19, HEADER, "A stream id that comes again or can be guessed", "128 bits from the system, never again"),
+    _case(20, XML, "DOCTYPE, nested entities, external and parameter entities", "`restricted-xml`, nothing is expanded"),
+    _case(21, XML, "A comment", "`restricted-xml`"),
+    _case(22, XML, "A processing instruction", "`restricted-xml`"),
+    _case(23, XML, "An undefined entity", "`restricted-xml`"),
+    _case(24, XML, "Invalid UTF-8: overlong, surrogates, cut short", "`not-well-formed`, however the bytes are split"),
+    _case(25, XML, "NUL, vertical tab, U+FFFE", "`not-well-formed`"),
+    _case(26, XML, "The parser's own separator in a namespace",
+          "no confusion: it is a character that XML does not have (`not-well-formed`)"),
+    _case(27, XML, "A prefix that is not declared", "`not-well-formed`"),
+    _case(28, XML, "`xml:` or `xmlns:` bound anew", "`not-well-formed`"),
+    _case(29, XML, "`db:result` under another namespace, dialback under another prefix",
+          "names are read by namespace: the first is `unsupported-stanza-type`, the second is dialback"),
+    _case(30, XML, "A stanza in another namespace", "`unsupported-stanza-type`"),
+    _case(31, XML, "Text between stanzas", "`bad-format`"),
+    _case(32, XML, "10 000 elements deep", "`policy-violation`"),
+    _case(33, XML, "50 000 empty children", "`policy-violation`"),
+    _case(34, XML, "A stanza one byte over the limit, after authentication",
+          "`policy-violation` with `stanza-too-big`; the streams of other partners notice nothing"),
+    _case(35, XML, "Bytes behind `</stream:stream>`", "ignored"),
+    _case(36, TLS, "A stanza before TLS, which the record requires", "`policy-violation`"),
+    _case(37, TLS, "`db:result` before TLS, which the record requires", "a dialback error `policy-violation`"),
+    _case(38, TLS, "The record requires TLS, and the server does not offer it",
+          "`policy-violation` to it, `not-allowed` to the sender, and nothing in plain text"),
+    _case(39, TLS, "Somebody between takes `<starttls/>` out of the features", "as 38"),
+    _case(40, TLS, "Plain text behind `<proceed/>`, or behind `<starttls/>`", "discarded"),
+    _case(41, TLS, "`<failure/>` instead of `<proceed/>`", "closed; the sender gets an error, and nothing goes in plain"),
+    _case(42, TLS, "`<starttls/>` within TLS, or where it is not offered; `<proceed/>` unasked",
+          "within TLS and unasked `unsupported-stanza-type`; not offered `<failure/>`, closed"),
+    _case(43, TLS, "TLS 1.0 and 1.1, SSLv3, RC4, compression, renegotiation",
+          "the handshake fails; renegotiation is refused"),
+    _case(44, TLS, "ALPN `h2` on the direct port; a name in SNI that we do not have",
+          "`no_application_protocol`; another name gets the default certificate"),
+    _case(45, TLS, "EXTERNAL offered, or asked for, on a stream without TLS", "not used, not given"),
+    _case(46, CERTIFICATES, "Expired, not yet valid", "not trusted"),
+    _case(47, CERTIFICATES, "Self-signed", "not trusted, unless its key is pinned"),
+    _case(48, CERTIFICATES, "An unknown CA", "not trusted"),
+    _case(49, CERTIFICATES, "The right name by a CA that is not this partner's", "not trusted where it has a `ca_file`"),
+    _case(50, CERTIFICATES, "The name in the common name only", "not trusted"),
+    _case(51, CERTIFICATES, "A name of somebody else", "not trusted"),
+    _case(52, CERTIFICATES, "Wildcards", "`*` is one whole label, the first; `p*.`, a bare `*` and two labels do not match"),
+    _case(53, CERTIFICATES, "NUL, spaces, a trailing dot, capitals in a name",
+          "capitals are one name, everything else is none"),
+    _case(54, CERTIFICATES, "xmppAddr of a user", "not trusted; that of the domain is"),
+    _case(55, CERTIFICATES, "SRVName of `_xmpp-client`", "not trusted; that of `_xmpp-server` is"),
+    _case(56, CERTIFICATES, "Key usages of one side only",
+          "a connecting server may have one for servers only; an accepting one for clients only may not"),
+    _case(57, CERTIFICATES, "Revoked; the list is expired, or of somebody else",
+          "revoked: never; no usable list: as `check_crls` says"),
+    _case(58, CERTIFICATES, "Intermediate missing, 12 deep, outside of name constraints, RSA-1024, SHA-1",
+          "not trusted"),
+    _case(59, CERTIFICATES, "A session taken up again after the policy has changed",
+          "there is no resumption: each connection is a full handshake"),
+    _case(60, SASL, "An authzid that is not the stream's `from`", "`invalid-authzid`"),
+    _case(61, SASL, "An authzid that the certificate has, and that is not on the list", "`invalid-authzid`"),
+    _case(62, SASL, "Mechanism PLAIN", "`invalid-mechanism`"),
+    _case(63, SASL, "Bad base64", "`incorrect-encoding`"),
+    _case(64, SASL, "EXTERNAL without a certificate", "not offered; asked for all the same: `not-authorized`"),
+    _case(65, SASL, "Failure after failure", "`policy-violation` after a few"),
+    _case(66, SASL, "A stanza behind `<success/>` without a new header", "never delivered"),
+    _case(67, SASL, "`<success/>` that nobody asked for", "`unsupported-stanza-type`, nothing is sent"),
+    _case(68, DIALBACK, "`db:result` of type valid that nobody asked for, both ways", "proves nothing; strikes are counted"),
+    _case(69, DIALBACK, "`db:verify` of type valid: never asked, another stream, another id, too late", "proves nothing"),
+    _case(70, DIALBACK, "A key that was made for another stream", "`invalid`"),
+    _case(71, DIALBACK, "One stream, one id, two senders", "two questions, each proven for itself"),
+    _case(72, DIALBACK, "A sender that is not on the list", "dialback error `policy-violation`, and no DNS query"),
+    _case(73, DIALBACK, "A `to` that is not ours", "dialback error `item-not-found`, the stream stays"),
+    _case(74, DIALBACK, "The authoritative server is not reached, ends early, answers with an error",
+          "`remote-connection-failed`, `remote-server-timeout`, `remote-server-not-found`; the stream stays"),
+    _case(75, DIALBACK, "Dialback where the record does not have it", "dialback error `not-authorized` or `policy-violation`"),
+    _case(76, DIALBACK, "A key with a type", "an answer that nobody asked for: proves nothing"),
+    _case(77, DIALBACK, "1000 requests at once", "10 are asked about, `resource-constraint` for the rest, then closed"),
+    _case(78, DIALBACK, "The partner's name leads to us, to loopback, to the inside server",
+          "refused before a connection is made",
+          why="Private addresses (RFC 1918, ULA) are allowed: closed networks federate too, and there every partner has one."),
+    _case(79, DIALBACK, "The authoritative server says `invalid`",
+          "the first pair: `invalid` and closed; a later one: `forbidden`, the stream stays"),
+    _case(80, DIALBACK, "The border between domain and stream id moved (CVE-2016-0756)", "`invalid`"),
+    _case(81, ROUTING, "`from` of another domain, a subdomain, ours, none, or no address",
+          "`invalid-from`; none or no address `improper-addressing`"),
+    _case(82, ROUTING, "`to` a third domain", "`host-unknown`, never relayed"),
+    _case(83, ROUTING, "`to` another domain of ours, for which the pair is not proven", "`not-authorized`"),
+    _case(84, ROUTING, "From inside: a sender that is not ours, a user without access, an unknown partner",
+          "a stanza error that names the gate"),
+    _case(85, ROUTING, "Look-alikes, other forms and capitals of a domain", "one canonical form is compared"),
+    _case(86, ROUTING, "A resource with control characters; parts of 1023 and 1024 bytes",
+          "`improper-addressing`; 1023 pass, 1024 do not"),
+    _case(87, ROUTING, "Forged `stanza-id`, `delay`, carbons in the name of our domain", "taken out of the stanza"),
+    _case(88, ROUTING, "Questions without end to the bare domain; errors that answer errors",
+          "the edge answers none of them itself, and never an error"),
+    _case(89, ROUTING, "A bounce for an error or a result", "there is none"),
+    _case(90, ROUTING, "A probe whether a user exists, or has no access", "one answer for both, byte for byte"),
+    _case(91, AVAILABILITY, "A peer that stops reading", "bounded buffer, then a time-out; every stanza is answered for"),
+    _case(92, AVAILABILITY, "A partner's queue is full", "`resource-constraint` to the sender"),
+    _case(93, AVAILABILITY, "1000 stanzas for a partner that is down", "one attempt, then a jittered pause"),
+    _case(94, AVAILABILITY, "The inside server is down", "an error `wait` to the partner; streams stay"),
+    _case(95, AVAILABILITY, "A reload takes a partner away", "its streams are closed, the others untouched"),
+    _case(96, AVAILABILITY, "A reload with a bad file", "the old configuration stays, and the reload says why"),
+    _case(97, AVAILABILITY, "Certificate files are replaced while a handshake is under way",
+          "it ends with the old pair, the next has the new one; key and certificate never differ"),
+    _case(98, AVAILABILITY, "No file descriptor left", "accepting pauses, nothing ends"),
+    _case(99, AVAILABILITY, "The clock jumps", "timers do not: they run on a monotonic clock"),
+    _case(100, AVAILABILITY, "`kill -9` while draining", "what was sent was sent once; what was not acknowledged may be lost",
+          why="Nothing is kept on disk. A killed process can neither deliver nor bounce; it sends nothing twice."),
+    _case(101, AVAILABILITY, "DNS: `.`, aliases, weight 0, 50 records, TTL 0, truncated, SERVFAIL, only AAAA",
+          "each as RFC 2782 and the table of bounces say; DNSSEC is the resolver's business"),
+)  # fmt: skip
