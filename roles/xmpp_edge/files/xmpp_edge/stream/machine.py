@@ -53,6 +53,25 @@ _PEACEFUL = frozenset((None, "system-shutdown", "reset", "connection-timeout"))
 class Machine(ABC):
     """The base of the three streams. Calls after Closed are harmless and return nothing."""
 
+    # An object with more than 30 attributes in its dictionary is slower at every one of them.
+    __slots__ = (
+        "_active",
+        "_began",
+        "_closing",
+        "_closing_since",
+        "_content",
+        "_discard",
+        "_header_sent",
+        "_heard",
+        "_limits",
+        "_parser",
+        "_settings",
+        "_state",
+        "_strikes",
+        "_wrote",
+        "tls",
+    )
+
     def __init__(self, settings: Settings, limits: Limits, content: str, now: float) -> None:
         self._settings = settings
         self._content = content
