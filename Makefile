@@ -13,18 +13,19 @@ OUTPUT := tests/output
 # Tests are written to run side by side.
 JOBS ?= 2
 PYTEST = ANSIBLE_COLLECTIONS_PATH= $(BIN)/python -m pytest -p no:cacheprovider
+SECONDS ?= 600
 PARTS ?= lint unit service packaging demo integration interop lab
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-demo venv-test venv-lint demo test lint bench build docs clean \
+.PHONY: help venv venv-demo venv-test venv-lint venv-fuzz demo test lint fuzz bench build docs clean \
     test-unit test-service test-packaging test-integration test-interop test-demo test-lab
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 venv: venv-lint ## .venv with all tools, from the pinned requirements
-venv-demo venv-test venv-lint: venv-%:
+venv-demo venv-test venv-lint venv-fuzz: venv-%:
 	@$(TOOLS)/venv $*
 
 demo: venv-demo ## two servers exchange messages through an edge on this machine
@@ -57,6 +58,9 @@ test-demo: venv-test ## the demo, twice
 
 test-lab: venv-test ## playbooks over SSH on Debian hosts under systemd (needs root and namespaces)
 	@$(PYTEST) -s tests/lab
+
+fuzz: venv-fuzz ## hostile input for the parser and the stream machines (SECONDS=600 over all TARGETS)
+	@$(BIN)/python -m tests.fuzz $(SECONDS) $(TARGETS)
 
 bench: venv-test ## the measurements of docs/performance.md
 	@$(TOOLS)/apt prosody lua-unbound || [ $$? -eq 3 ]

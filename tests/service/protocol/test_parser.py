@@ -481,7 +481,7 @@ def test_a_forgiving_parser_passes_over_tags_that_expat_must_not_have(step: int)
     many = "".join(f" a{number}='>'" for number in range(1_000))
     for inner in [
         f"<x xmlns:p='{'u' * 16_000}'><y/><y>]]<![CDATA[ <a> ]]></y></x>",
-        f"<x{many}/><p a='<'/>",
+        f"<x{many}/><p a='&lt;'/>",
         f"<a><b><c{many}/></b>&lt;</a\n>",
         f"<a b='{'>' * 40_000}'><b/></a>",
         f"<a b='{'>' * 40_000}'/>",
@@ -525,3 +525,16 @@ def test_text_that_drips_is_put_together() -> None:
     (stanza,) = parser.feed(b"</body></message>")
     assert isinstance(stanza, Stanza)
     assert stanza.payload == "<body>" + "\u20ac" * 80_000 + "</body>"
+
+
+def test_whoever_waits_for_the_end_of_what_is_no_tag_is_told_at_once() -> None:
+    for rest in ("'a='b'", "'/'<", " b='<", "<"):
+        parser = Parser(WIDE)
+        parser.feed(f"{OPEN}<iq a='{'x' * 600}".encode())
+        (error,) = [event for part in rest for event in parser.feed(part.encode())]
+        assert isinstance(error, StreamError)
+        assert error.condition == "not-well-formed"
+    parser = Parser(WIDE, forgiving=True)
+    many = "".join(f" a{number}=''" for number in range(1_000))
+    (error,) = parser.feed(f"{OPEN}<message><a{many}/><b a='<'/></message>".encode())[1:]
+    assert isinstance(error, StreamError)

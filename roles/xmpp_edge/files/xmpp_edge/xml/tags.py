@@ -23,7 +23,10 @@ _LONG = PIECE + KEPT
 _MOST_ATTRIBUTES = 256
 _LONGEST_NAMESPACE = 1_024
 
-_BORDER = re.compile(rb"[>'\"]")
+# Outside of quotes and within them. A < is an error in both, and behind quotes there are not many bytes that are none;
+# whoever waited for the end of such a tag would wait long.
+_BORDERS = {b"": re.compile(rb"[<>'\"]"), b"'": re.compile(rb"[<']"), b'"': re.compile(rb'[<"]')}
+_BEHIND_QUOTES = b" \t\r\n/>"
 # Names begin behind white space only, or a long run of letters would be searched from each of them.
 _ATTRIBUTE = re.compile(rb"(?<=\s)([^\s=<>/'\"]+)\s*=\s*(?:'[^']*'|\"[^\"]*\")")
 _ADDRESSES = re.compile(r"(?<=\s)([^\s=<>/'\"]+)\s*=\s*('[^']*'|\"[^\"]*\")")
@@ -41,15 +44,17 @@ class Tag:
             raise StreamError("restricted-xml", f"{what} is not allowed in a stream")
         self._reference = begin[:1] == b"&"
         self._quote = b""
+        self._closed = False
+        """A value has just ended."""
         self._pieces = [begin]
         self._last = begin[-2:]
         self.length = len(begin)
-        self.over = self._end(begin) >= 0
-        """Its end has come."""
+        self.over = self._end(begin, 1) >= 0
+        """Its end has come, or a byte that makes it none; expat will tell."""
 
     def feed(self, data: bytes) -> bytes:
         """What of the data is behind the tag's end."""
-        end = self._end(data)
+        end = self._end(data, 0)
         self.over = end >= 0
         mine = data[:end] if self.over else data
         self._pieces.append(mine)
@@ -57,29 +62,34 @@ class Tag:
         self.length += len(mine)
         return data[end:] if self.over else b""
 
-    def _end(self, data: bytes) -> int:
+    def _end(self, data: bytes, at: int) -> int:
         """Where it ends in this data, -1 if further on."""
         if self._reference:
             return data.find(b";") + 1 or -1
-        at = 0
-        while True:
-            if self._quote:
-                at = data.find(self._quote, at) + 1
-                if not at:
-                    return -1
-                self._quote = b""
-            found = _BORDER.search(data, at)
+        while at < len(data):
+            if self._closed and data[at] not in _BEHIND_QUOTES:
+                return at + 1
+            self._closed = False
+            found = _BORDERS[self._quote].search(data, at)
             if found is None:
                 return -1
             at = found.end()
-            if found[0] == b">":
+            border = found[0]
+            if border in b"<>":
                 return at
-            self._quote = found[0]
+            self._closed = bool(self._quote)
+            self._quote = b"" if self._quote else border
+        return -1
 
     @property
     def levels(self) -> int:
         """By how many levels it leads deeper."""
         return -1 if self._pieces[0][:2] == b"</" else 0 if self._last == b"/>" else 1
+
+    @property
+    def broken(self) -> bool:
+        """It is no tag, and never was."""
+        return self.over and self._last[-1:] != b">"
 
     def rest(self) -> bytes:
         """What expat does not have."""
@@ -145,6 +155,8 @@ class Skip:
 
     def _leave(self, tag: Tag) -> None:
         tag.forget()
+        if tag.broken:
+            raise StreamError("not-well-formed", "a tag that is none, in a stanza that is passed over")
         if tag.over:
             self._tag = None
             self._depth += tag.levels
