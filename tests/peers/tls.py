@@ -46,7 +46,7 @@ class Options:
     ciphers: bytes | None = None
     alpn: tuple[bytes, ...] = ()
     sni: str | None = None
-    session: SSL.Session | None = None
+    again: SSL.Connection | None = None  # take up the session of this earlier connection
     ask: bool = True  # a server asks for the client's certificate
 
 
@@ -98,11 +98,12 @@ class SecureStream:
         identity: Identity | None,
         options: Options = DEFAULT,
     ) -> SecureStream:
-        tls = SSL.Connection(context(identity, options, server=False), None)
+        again = options.again
+        tls = SSL.Connection(again.get_context() if again else context(identity, options, server=False), None)
         if options.sni:
             tls.set_tlsext_host_name(options.sni.encode("idna"))
-        if options.session is not None:
-            tls.set_session(options.session)
+        if again is not None and (session := again.get_session()) is not None:
+            tls.set_session(session)
         tls.set_connect_state()
         return await cls(reader, writer, tls)._shaken()
 
@@ -144,6 +145,11 @@ class SecureStream:
     @property
     def version(self) -> str:
         return self.tls.get_protocol_version_name()
+
+    @property
+    def resumed(self) -> bool:
+        """Whether the handshake was a short one, on top of an earlier session."""
+        return bool(SSL._lib.SSL_session_reused(self.tls._ssl))
 
     @property
     def sni(self) -> str | None:

@@ -121,6 +121,7 @@ def test_case_070_a_key_from_another_stream():
             first, second = await opened(here), await opened(here)
             await second.send(result(dialback_key(server.secret, OURS, THEIRS, first.id)))
             await second.until(rb"<db:result [^>]*type='invalid'[^>]*/></stream:stream>")
+            await second.send(b"</stream:stream>")
             await second.until_closed()
             await here.audit.wait("refused", reason="dialback_invalid")
 
@@ -312,6 +313,7 @@ def test_case_079_invalid_ends_the_first_pair_and_not_a_later_one():
             other = await opened(here)
             await other.send(result("not a key"))
             await other.until(rb"<db:result [^>]*type='invalid'[^>]*/></stream:stream>")
+            await other.send(b"</stream:stream>")
             await other.until_closed()
 
     run(test)
