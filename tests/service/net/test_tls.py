@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from OpenSSL import SSL
-from peers.authority import CLIENT, SERVER, Authority, Pair, self_signed
+from peers.authority import CLIENT, SERVER, Authority, Pair, self_signed, srv_name, xmpp_addr
 from peers.tls import ALPN, DEFAULT, Options, context
 from xmpp_edge.net import contexts
 from xmpp_edge.net.contexts import Contexts
@@ -31,7 +31,7 @@ class Stranger:
     def __init__(self, identity: Pair | None = None, options: Options = DEFAULT, *, server: bool = False) -> None:
         self.tls = SSL.Connection(context(identity, options, server=server), None)
         if options.sni:
-            self.tls.set_tlsext_host_name(options.sni.encode())
+            self.tls.set_tlsext_host_name(options.sni.encode("latin-1"))
         if server:
             self.tls.set_accept_state()
         else:
@@ -259,6 +259,10 @@ def test_the_name_asked_for_chooses_the_certificate(root, tmp_path):
     )
     for asked, shown in {
         OURS: "first",
+        "third.second.example": "first",
+        "b\xfccher.example": "first",
+        "xn--.example": "first",
+        "." * 200: "first",
         "second.example": "second",
         "SECOND.example": "second",
         "chat.third.example": "second",
@@ -278,8 +282,16 @@ def test_our_domain_chooses_the_certificate(root, tmp_path):
         tmp_path,
         external=root.issue(OURS, common_name="first"),
         second=root.issue("second.example", common_name="second"),
+        third=root.issue(srv_name("srv.example"), xmpp_addr("bücher.example"), common_name="third"),
     )
-    for local, shown in {OURS: "CN=first", "second.example": "CN=second", "third.example": None, None: None}.items():
+    for local, shown in {
+        OURS: "CN=first",
+        "second.example": "CN=second",
+        "srv.example": "CN=third",
+        "bücher.example": "CN=third",
+        "third.example": None,
+        None: None,
+    }.items():
         peer = Stranger(root.issue(THEIRS), server=True)
         shake(own.client(local, THEIRS), peer)
         certificate = peer.tls.get_peer_certificate(as_cryptography=True)

@@ -525,6 +525,24 @@ def test_a_crowd_from_one_address_pushes_out_itself():
     run(test)
 
 
+@pytest.mark.parametrize("way", ["starttls", "direct"])
+def test_handshakes_of_one_address_have_a_pace(way):
+    async def test() -> None:
+        bounds = Bounds(handshakes=3, handshakes_per_second=4)
+        async with world(change=secured(), bounds=bounds) as here:
+            again = secure if way == "starttls" else direct
+            for _unused in range(3):
+                await again(here)
+            with pytest.raises(TlsError):
+                await asyncio.gather(again(here), again(here), again(here))
+            reason = "tls_failed" if way == "starttls" else "too_many_handshakes"
+            await here.audit.wait("refused", reason=reason)
+            await asyncio.sleep(0.5)
+            await prove(await again(here))
+
+    run(test)
+
+
 # Both ways on one stream (XEP-0288), and acknowledgements (XEP-0198)
 
 ACKS = b"xmlns='urn:xmpp:sm:3'"

@@ -55,6 +55,9 @@ class Bounds:
     """The largest payload a partner is sent; Prosody drops a stream at 512 KiB."""
     per_address: int = 50
     """Unauthenticated connections of one address."""
+    handshakes: int = 200
+    """TLS handshakes of one address at once, which cost a millisecond each, and no stranger has to prove anything."""
+    handshakes_per_second: float = 20
     verifications: int = 64
     """Dialback questions waiting at one partner domain."""
     links_at_once: int = 4

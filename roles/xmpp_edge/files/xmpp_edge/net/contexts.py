@@ -21,6 +21,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL
 
 from ..records.names import domain as ascii_domain
+from ..records.names import unicode_domain
+from . import identifiers
 from .tls import Channel, TlsError, WrongProtocol
 
 ALPN = b"xmpp-server"
@@ -43,22 +45,20 @@ class OwnCertificate:
 
     usage: str
     leaf: x509.Certificate
-    names: frozenset[str]
-    """DNS names in A-labels, lower case; a wildcard keeps its star."""
     fingerprint: str
     server: SSL.Context
     client: SSL.Context
 
-    def covers(self, name: str) -> bool:
-        """Whether it is a certificate for this name (A-labels)."""
-        return name in self.names or "*." + name.partition(".")[2] in self.names
+    def covers(self, domain: str) -> bool:
+        """Whether partners take it for this domain (A-labels)."""
+        return identifiers.names(self.leaf, domain, unicode_domain(domain))
 
     def describe(self, now: datetime) -> dict[str, Any]:
         """For `xmpp-edge status`."""
         until = self.leaf.not_valid_after_utc
         return {
             "usage": self.usage,
-            "names": sorted(self.names),
+            "names": _dns_names(self.leaf),
             "not_before": self.leaf.not_valid_before_utc.isoformat(),
             "not_after": until.isoformat(),
             "fingerprint": self.fingerprint,
@@ -124,7 +124,10 @@ class Contexts:
         asked = engine.get_servername()
         if asked is None:
             return
-        certificate = self._for(asked.decode("ascii", "replace").lower().rstrip("."))
+        try:
+            certificate = self._for(ascii_domain(asked.decode("ascii")))
+        except ValueError:
+            return
         if certificate is not None:
             engine.set_context(certificate.server)
 
@@ -167,19 +170,18 @@ def _read(usage: str, place: Path) -> OwnCertificate:
     return OwnCertificate(
         usage=usage,
         leaf=leaf,
-        names=_names(leaf),
         fingerprint=leaf.fingerprint(SHA256()).hex(),
         server=_serving(contexts[0]),
         client=contexts[1],
     )
 
 
-def _names(leaf: x509.Certificate) -> frozenset[str]:
+def _dns_names(leaf: x509.Certificate) -> list[str]:
     try:
         names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
-        return frozenset()
-    return frozenset(name.lower().rstrip(".") for name in names.get_values_for_type(x509.DNSName))
+        return []
+    return sorted(name.lower() for name in names.get_values_for_type(x509.DNSName))
 
 
 def _why(problem: Exception) -> str:

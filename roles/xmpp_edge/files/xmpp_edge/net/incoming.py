@@ -33,8 +33,8 @@ from ..stream.inbound import Inbound
 from ..xml.stanza import Stanza
 from .connection import Connection, Machine
 from .handover import HandingOn, Handover
+from .pace import Pace
 from .strangers import Strangers, address_key
-from .tls import TlsError
 from .verify import Verifiers
 
 DeliverTo = Callable[[Stanza, Pair, Connection], None]
@@ -76,6 +76,7 @@ class Incomings:
         self.borrower = borrower
         self.strangers: Strangers[Incoming] = Strangers()
         self.known: dict[Incoming, str] = {}
+        self.pace = Pace(current.bounds.handshakes, current.bounds.handshakes_per_second)
         self.emptier = asyncio.Event()
 
     def accept(self) -> Connection:
@@ -169,7 +170,7 @@ class Incoming:
             if first is self:
                 return
         if self.direct and not self._start_tls():
-            connection.abort()
+            self._turn_away("too_many_handshakes")
             return
         self._unused = connection.loop.call_later(
             current.snapshot.limits.stream_establishment_timeout, self._drop_unused
@@ -289,14 +290,21 @@ class Incoming:
         self.connection.abort()
 
     def _start_tls(self) -> bool:
-        try:
-            self.connection.start_tls(self.current.tls.server(direct=self.direct))
-        except TlsError as problem:
-            # The certificate went with a reload that came in between.
-            if self.machine is not None:
-                self.connection.perform(self.machine.tls_failed(str(problem), self.connection.loop.time()))
-            return False
-        return True
+        connection, tls = self.connection, self.current.tls
+        problem = ""
+        if not self.everyone.pace.allows(address_key(connection.peer), connection.loop.time()):
+            problem = (
+                "There are too many TLS handshakes from this address; its server has to keep streams open for longer."
+            )
+        elif not tls.has_certificate():
+            # It went with a reload that came in between.
+            problem = "There is no certificate any more; assign one for the usage `external`."
+        if not problem:
+            connection.start_tls(tls.server(direct=self.direct))
+            return True
+        if self.machine is not None:
+            connection.perform(self.machine.tls_failed(problem, connection.loop.time()))
+        return False
 
     def _acknowledge(self, count: int) -> None:
         assert self.machine is not None
