@@ -49,8 +49,8 @@ test-packaging: venv-test ## the built collection, its documentation and this RE
 test-integration: venv-test ## ansible-test integration
 	@PATH="$(BIN):$$PATH" $(BIN)/python $(TOOLS)/integration.py
 
-test-interop: venv-test ## the proxy against real Prosody and ejabberd (needs root to install them)
-	@$(TOOLS)/apt prosody lua-unbound ejabberd || [ $$? -eq 3 ]
+test-interop: venv-test ## the proxy against real servers and TLS scanners (needs root to install them)
+	@$(TOOLS)/apt prosody lua-unbound ejabberd jabberd2 sslscan testssl.sh || [ $$? -eq 3 ]
 	@$(PYTEST) tests/interop
 
 test-demo: venv-test ## the demo, twice
