@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from peers.partner import Partner, dialback_key
 from peers.raw import Listener, RawPeer
@@ -269,6 +271,32 @@ def test_a_new_dialback_secret_holds_on_streams_that_partners_have_open():
             key = dialback_key("another secret", THEIRS, OURS, "s1")
             await link.wire.send(f"<db:verify from='{THEIRS}' to='{OURS}' id='s1'>{key}</db:verify>")
             await eventually(lambda: b"type='valid'/>" in bytes(link.wire.received).partition(b"<db:verify")[2])
+
+    run(test)
+
+
+def test_the_former_dialback_secret_holds_for_a_while():
+    async def test() -> None:
+        async with world(timing=quick(previous_secret=0.5)) as here:
+            await talk(here, here.partner, BOB)
+            link = here.partner.links[THEIRS, OURS]
+            former = here.records.secrets["dialback_secret"]
+
+            async def ask(secret: str, id_: str) -> str:
+                key = dialback_key(secret, THEIRS, OURS, id_)
+                await link.wire.send(f"<db:verify from='{THEIRS}' to='{OURS}' id='{id_}'>{key}</db:verify>")
+                answer = re.compile(rb"<db:verify[^>]*id='%b'[^>]*type='(\w+)'" % id_.encode())
+                await eventually(lambda: answer.search(bytes(link.wire.received)) is not None)
+                return answer.search(bytes(link.wire.received))[1].decode()
+
+            here.records.secrets["dialback_secret"] = "another secret"
+            await here.reload()
+            assert await ask(former, "s1") == "valid"
+            assert await ask("another secret", "s2") == "valid"
+            assert await ask("a third secret", "s3") == "invalid"
+            await eventually(lambda: here.service.current.previous_secret is None)
+            assert await ask(former, "s4") == "invalid"
+            assert await ask("another secret", "s5") == "valid"
 
     run(test)
 

@@ -294,7 +294,7 @@ class Incoming:
         problem = ""
         if not self.everyone.pace.allows(address_key(connection.peer), connection.loop.time()):
             problem = (
-                "There are too many TLS handshakes from this address; its server has to keep streams open for longer."
+                "Too many TLS handshakes from this address; its server has to keep streams open for longer."
             )
         elif not tls.has_certificate():
             # It went with a reload that came in between.
