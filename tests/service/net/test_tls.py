@@ -431,6 +431,34 @@ def test_content_before_a_close_notify_is_not_lost(own):
     assert channel.ended
 
 
+@pytest.mark.parametrize(
+    ("alert", "told"),
+    [
+        (40, "misses a certificate of ours"),
+        (42, "calls our certificate bad"),
+        (43, "for such a purpose"),
+        (44, "is revoked"),
+        (45, "has expired; renew it"),
+        (46, "without a reason"),
+        (48, "does not trust the CA of our certificate"),
+        (49, "denies us access"),
+        (70, "has to be updated"),
+        (71, "stronger ciphers"),
+        (80, "a fault of its own"),
+        (112, "no certificate for the name"),
+        (116, "assign one for the usage"),
+        (120, "does not speak XMPP"),
+        (10, "unexpected message"),
+        (255, "TLS failed: "),
+    ],
+)
+def test_what_the_peer_says_by_an_alert_is_told_in_words(alert, told):
+    channel = Contexts().client(None, THEIRS)
+    channel.start()
+    with pytest.raises(TlsError, match=told):
+        channel.receive(bytes((0x15, 3, 3, 0, 2, 2, alert)))
+
+
 # Our own certificates
 
 

@@ -9,6 +9,7 @@ the judge when the stream wants to know, because that depends on the partner tha
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -124,6 +125,10 @@ class Channel:
         engine = self._engine()
         return f"{engine.get_protocol_version_name()} {engine.get_cipher_name()}"
 
+    def certificate(self) -> x509.Certificate | None:
+        """What the peer has presented for itself; raises ValueError where that cannot be read."""
+        return self._engine().get_peer_certificate(as_cryptography=True) if self.done else None
+
     def facts(self, judge: Callable[[], Judging | None]) -> Tls:
         """What the stream is told; ``judge`` gives the one in force whenever the stream asks."""
         engine = self._engine()
@@ -200,28 +205,33 @@ class _Peer:
         return chain
 
 
+_ALERT = re.compile(r"(?:ssl/tls|sslv3|tls|tlsv1|tlsv13) (?:alert )?")
 _REASONS = {
     "wrong version number": "what came was not TLS",
+    "packet length too long": "what came was not TLS",
     "http request": "what came was HTTP",
     "https proxy request": "what came was HTTP",
-    "unsupported protocol": "the peer offers no version of TLS from 1.2 on",
-    "no shared cipher": "the peer offers no cipher that is still safe",
-    "no protocols available": "there is no version of TLS in common",
+    "unsupported protocol": "the peer offers no version of TLS from 1.2 on; it has to be updated",
+    "version too low": "the peer offers no version of TLS from 1.2 on; it has to be updated",
+    "no shared cipher": "the peer offers no cipher that is still safe; it has to be updated",
+    "no suitable signature algorithm": "the peer takes no signature of our kind of key; it has to be updated",
     "unexpected eof while reading": "the connection ended in the middle",
-    "tlsv1 alert unknown ca": "the peer does not trust the CA of our certificate",
-    "tlsv1 alert protocol version": "the peer takes no version of TLS from 1.2 on",
-    "tlsv1 alert access denied": "the peer denies us access",
-    "tlsv1 unrecognized name": "the peer has no certificate for the name that we asked for",
-    "tlsv1 alert no application protocol": "the peer does not speak XMPP between servers there",
-    "tlsv13 alert certificate required": "the peer demands a certificate of ours, and there is none",
-    "sslv3 alert bad certificate": "the peer calls our certificate bad",
-    "ssl/tls alert bad certificate": "the peer calls our certificate bad",
-    "sslv3 alert certificate expired": "the peer says that our certificate has expired",
-    "ssl/tls alert certificate expired": "the peer says that our certificate has expired",
-    "sslv3 alert unsupported certificate": "the peer takes no certificate for such a purpose as ours",
-    "ssl/tls alert unsupported certificate": "the peer takes no certificate for such a purpose as ours",
-    "sslv3 alert handshake failure": "the peer found nothing in common, or misses a certificate of ours",
-    "ssl/tls alert handshake failure": "the peer found nothing in common, or misses a certificate of ours",
+}
+_ALERTS = {
+    "handshake failure": "the peer found nothing in common, or misses a certificate of ours",
+    "bad certificate": "the peer calls our certificate bad; look at it and at its chain",
+    "unsupported certificate": "the peer takes no certificate for such a purpose or with such a key as ours",
+    "certificate revoked": "the peer says that our certificate is revoked; issue a new one",
+    "certificate expired": "the peer says that our certificate has expired; renew it, or look at the peer's clock",
+    "certificate unknown": "the peer does not take our certificate, without a reason",
+    "unknown ca": "the peer does not trust the CA of our certificate; look at its chain",
+    "access denied": "the peer denies us access",
+    "protocol version": "the peer takes no version of TLS from 1.2 on; it has to be updated",
+    "insufficient security": "the peer wants stronger ciphers than there are in common",
+    "internal error": "the peer reports a fault of its own",
+    "unrecognized name": "the peer has no certificate for the name that we asked for",
+    "certificate required": "the peer demands a certificate of ours; assign one for the usage `external`",
+    "no application protocol": "the peer does not speak XMPP between servers there",
 }
 
 
@@ -234,6 +244,8 @@ def _explain(problem: Exception) -> str:
         return "TLS failed: the peer ended it in the middle of the handshake."
     if isinstance(problem, SSL.SysCallError) or not arguments or not isinstance(arguments[0], list):
         return "TLS failed: the connection ended in the middle."
-    # The last one is what the others led to; the first is where it went wrong.
-    reason = str(arguments[0][0][2]) if arguments[0] else "an unknown reason"
-    return f"TLS failed: {_REASONS.get(reason.lower(), reason)}."
+    # The first is where it went wrong, the others are what that led to.
+    reason = str(arguments[0][0][2]).lower() if arguments[0] else "an unknown reason"
+    alert = _ALERT.match(reason)
+    known = _ALERTS.get(reason[alert.end() :]) if alert is not None else _REASONS.get(reason)
+    return f"TLS failed: {known or reason}."
