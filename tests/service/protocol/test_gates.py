@@ -5,7 +5,11 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from xmpp_edge.gates import decide, make_alike
 from xmpp_edge.jid import JID
 from xmpp_edge.xml.stanza import Stanza, error_reply
@@ -134,3 +138,57 @@ def test_only_an_iq_that_is_a_result_goes_unanswered() -> None:
     for kind, answered in (("message", True), ("presence", True), ("iq", False)):
         asked = Stanza(kind, {"type": "result", "id": "1"}, "", 0, bob, alice)
         assert (error_reply(asked, "forbidden", "auth") is not None) is answered
+
+
+users = st.sampled_from([None, "romeo", "juliet"])
+domains = st.sampled_from([OURS, THEIRS, STRANGER, f"sub.{THEIRS}", f"sub.{OURS}"])
+addresses = st.builds(JID, users, domains, st.none() | st.just("r"))
+
+
+@given(
+    st.booleans(),
+    st.sampled_from(["federated", "public_verified", "public_unverified"]),
+    st.builds(Access, st.just("p"), st.booleans(), st.booleans(), st.booleans()),
+    st.sampled_from(["in", "out"]),
+    addresses,
+    addresses,
+)
+def test_the_first_gate_that_is_shut_is_the_answer(
+    federation: bool, partner_type: str, access: Access, direction: Literal["in", "out"], from_: JID, to: JID
+) -> None:
+    policy = Policy(
+        federation=federation,
+        domains=frozenset((OURS,)),
+        partners=(Partner(THEIRS, partner_type=partner_type),),
+        access={f"{user}@{OURS}": access for user in ("romeo", "juliet")},
+    )
+    ours, theirs = (to, from_) if direction == "in" else (from_, to)
+    shut = [
+        number
+        for number, is_shut in [
+            (1, not federation),
+            (2, theirs.domain != THEIRS),
+            (4, ours.domain != OURS),
+            (5, ours.local is not None and not (access.federation_access and access.xmpp_access)),
+            (5, ours.local is not None and partner_type != "federated" and not access.public_cloud_access),
+        ]
+        if is_shut
+    ]
+    verdict = decide(policy, direction, from_, to)
+    assert (verdict.passed, verdict.gate) == (not shut, shut[0] if shut else 0)
+    if shut and direction == "in":
+        # Whatever it was, somebody outside cannot tell.
+        assert (verdict.condition, verdict.error_type, verdict.text) == ("service-unavailable", "cancel", None)
+    elif shut:
+        assert verdict.text is not None
+        assert verdict.text.startswith(f"gate {shut[0]}: ")
+
+
+@given(
+    st.sampled_from(["romeo", "ROMEO", "ro\u00admeo", "\uff52omeo", "Ro\u200bmeo"]),
+    st.sampled_from([OURS, "Inside.EXAMPLE."]),
+)
+def test_no_other_writing_of_an_address_is_a_way_round_a_gate(user: str, domain: str) -> None:
+    policy = Policy(access={ROMEO.bare: Access("closed", False, False, False)})
+    assert decide(policy, "in", JULIET, JID.parse(f"{user}@{domain}")).gate == 5
+    assert decide(policy, "out", JID.parse(f"{user}@{domain}/r"), JULIET).gate == 5

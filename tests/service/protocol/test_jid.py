@@ -92,3 +92,25 @@ def test_addresses_without_end_do_not_fill_the_memory() -> None:
 def test_what_is_too_long_as_sent_is_not_prepared(text: str) -> None:
     with pytest.raises(JIDError, match="longer than"):
         JID.parse(text)
+
+
+parts = st.text(
+    st.characters(codec="utf-8") | st.sampled_from("aAzZ09.-@/ \u00ad\u200b\uff0e\u3002ßİſ\u0130"), max_size=12
+)
+
+
+@given(parts, parts, parts)
+def test_parts_stay_where_they_are(local: str, domain: str, resource: str) -> None:
+    """Nothing within one part can become a border between parts, whatever preparation makes of it."""
+    try:
+        address = JID.parse(f"{local}@{domain}/{resource}")
+    except JIDError:
+        return
+    if "@" in local + domain or "/" in local + domain:
+        return
+    assert address.local is not None
+    assert address.resource is not None
+    assert not set("@/'\"&<>: ") & set(address.local)
+    assert not set("@/ ") & set(address.domain)
+    assert JID(address.local, address.domain, address.resource) == address
+    assert JID.parse(address.bare).local == address.local
