@@ -81,7 +81,8 @@ results:
         step:
           description:
             - V(federation) is on, V(partner) is listed, V(srv) names hosts, V(tcp) opens to one of them, V(own_srv) leads to this edge,
-              V(inside_link) is up, V(stream) is proven, V(ping) is answered, V(bypass) round the edge is closed.
+              V(inside_link) is up, V(tls) is as the record wants it, V(certificate) proves the partner, V(method) is the one that
+              was used, V(stream) is proven, V(ping) is answered, V(bypass) round the edge is closed.
             - V(service) stands in their place where the service does not run.
           type: str
           sample: stream
