@@ -98,11 +98,13 @@ options:
         type: path
   connection_limit:
     description:
-      - How many connections all partners together may have, 1000 by default.
+      - How many connections with all partners together there may be, whoever has opened them, 1000 by default.
     type: int
   partner_connection_limit:
     description:
-      - How many connections one partner may have, 20 by default. It cannot be higher than O(connection_limit).
+      - How many connections with one partner there may be, whoever has opened them, 20 by default. It cannot be higher than
+        O(connection_limit).
+      - A partner whose server has no bidirectional streams (XEP-0288) needs two for each pair of domains.
     type: int
   unauthenticated_limit:
     description:

@@ -10,11 +10,16 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from OpenSSL import SSL
+from peers.authority import Authority, self_signed
 from peers.raw import Listener
+from peers.scripted import Offer, Scripted
+from peers.tls import Options
 
-from .harness import OURS, QUICK, THEIRS, Records, World, run, world, zones
+from .harness import OURS, QUICK, THEIRS, TLS, TLS_OR_DIALBACK, Records, World, run, world, zones
 
-STEPS = ["federation", "partner", "srv", "tcp", "own_srv", "inside_link", "stream", "ping"]
+BEFORE = ["federation", "partner", "srv", "tcp", "own_srv", "inside_link"]
+STEPS = [*BEFORE, "tls", "certificate", "method", "stream", "ping"]
 
 
 def publish(here: World, ours: list[str] | None = None, theirs: list[str] | None = None) -> None:
@@ -43,8 +48,10 @@ def test_everything_in_order_passes():
             publish(here)
             answer, steps = await diagnose(here)
             assert answer["domain"] == THEIRS
-            assert [step["result"] for step in answer["steps"]] == ["pass"] * 8, answer
-            assert "tcp_dialback" in steps["stream"]["diagnosis"]
+            skipped = [step["step"] for step in answer["steps"] if step["result"] != "pass"]
+            assert skipped == ["tls", "certificate"], answer
+            assert "not_supported" in steps["tls"]["diagnosis"]
+            assert "dialback without TLS" in steps["method"]["diagnosis"]
             assert here.partner.noted("pinged")
 
     run(test)
@@ -57,7 +64,7 @@ def test_an_unknown_partner_is_not_touched():
             _unused, steps = await diagnose(here, "stranger.example")
             assert steps["partner"]["result"] == "fail"
             assert "partners" in steps["partner"]["diagnosis"]
-            assert {steps[name]["result"] for name in ("srv", "tcp", "inside_link", "stream", "ping")} == {"skip"}
+            assert {steps[name]["result"] for name in ("srv", "tcp", *STEPS[5:])} == {"skip"}
             assert here.dns.queries("_xmpp-server._tcp.stranger.example") == []
 
     run(test)
@@ -186,7 +193,8 @@ def test_a_refusing_partner_is_quoted():
                 peer = await listener.accept()
                 await peer.until(rb"<stream:stream [^>]*>")
                 await peer.send(
-                    b"<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' id='1' version='1.0'>"
+                    b"<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' id='1'"
+                    b" version='1.0'>"
                     b"<stream:error><policy-violation xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>"
                     b"<text xmlns='urn:ietf:params:xml:ns:xmpp-streams'>you are not on our list</text>"
                     b"</stream:error></stream:stream>"
@@ -223,5 +231,127 @@ def test_a_link_that_pauses_is_tried_again_because_somebody_asks():
             await here.audit.wait("inside_link_down")
             _unused, steps = await diagnose(here)
             assert steps["inside_link"]["result"] == "pass"
+
+    run(test)
+
+
+# With TLS
+
+
+class Authorities:
+    """One for us and one for the partner, made once: keys take time."""
+
+    ours = Authority("Our CA")
+    theirs = Authority("Their CA")
+    identity = ours.issue(OURS)
+    partner = theirs.issue(THEIRS)
+
+
+async def examine(offer: Offer, record: dict[str, Any], **server: Any) -> dict[str, Any]:
+    """The steps about the stream, of an edge before a server that does what is said."""
+    identity = server.pop("identity", Authorities.partner)
+
+    def secured(records: Records) -> None:
+        records.certify(Authorities.identity, Authorities.theirs, **record)
+
+    async with Scripted(THEIRS, offer=offer, identity=identity, **server) as scripted, world(change=secured) as here:
+        service = "_xmpps-server" if offer.direct else "_xmpp-server"
+        publish(here, theirs=[f"{service}._tcp 60 IN SRV 0 0 {scripted.port} x", "x 60 IN A 127.0.0.1"])
+        _unused, steps = await diagnose(here, timeout=2)
+        return steps
+
+
+def results(steps: dict[str, Any]) -> list[str]:
+    return [steps[name]["result"] for name in ("tls", "certificate", "method", "stream")]
+
+
+FULL = Offer(starttls="optional", external="secure", dialback="all")
+OPTIONAL = {"tls": "optional", "sasl": "optional", "dialback": True}
+
+
+@pytest.mark.parametrize("direct", [False, True])
+def test_a_stream_through_tls_is_told_in_its_parts(direct):
+    async def test() -> None:
+        offer = replace(FULL, direct=direct, bidi=True)
+        options = {"options": Options(alpn=(b"xmpp-server",))} if direct else {}
+        steps = await examine(offer, TLS, **options)
+        assert results(steps) == ["pass"] * 4, steps
+        assert "TLSv1.3 with TLS_" in steps["tls"]["diagnosis"]
+        assert ("from the first byte" in steps["tls"]["diagnosis"]) == direct
+        assert f"It proves {THEIRS}. It names {THEIRS}, was issued by CN=Their CA" in steps["certificate"]["diagnosis"]
+        assert "SASL EXTERNAL" in steps["method"]["diagnosis"]
+        assert "both ways" in steps["method"]["diagnosis"]
+
+    run(test)
+
+
+def test_a_certificate_of_another_ca_is_told_with_its_remedy():
+    async def test() -> None:
+        stranger = Authority("Some CA").issue(THEIRS)
+        steps = await examine(FULL, TLS, identity=stranger)
+        assert results(steps) == ["pass", "fail", "fail", "fail"], steps
+        assert "Some CA" in steps["certificate"]["diagnosis"]
+        assert "ca_file" in steps["certificate"]["diagnosis"]
+        assert "not trusted" in steps["method"]["diagnosis"]
+
+    run(test)
+
+
+def test_where_dialback_may_prove_it_an_untrusted_certificate_is_no_fault():
+    async def test() -> None:
+        steps = await examine(FULL, TLS_OR_DIALBACK, identity=self_signed(THEIRS))
+        assert results(steps) == ["pass"] * 4, steps
+        assert "does not prove" in steps["certificate"]["diagnosis"]
+        assert "dialback over TLS" in steps["method"]["diagnosis"]
+
+    run(test)
+
+
+def test_a_certificate_for_another_name_is_quoted():
+    async def test() -> None:
+        steps = await examine(FULL, TLS, identity=Authorities.theirs.issue("other.example"))
+        assert "other.example" in steps["certificate"]["diagnosis"]
+        assert steps["certificate"]["result"] == "fail"
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("offer", "hint"),
+    [(replace(FULL, on_starttls="failure"), "fails to begin"), (Offer(dialback="all"), "offers no TLS")],
+)
+def test_tls_that_does_not_come_about_is_told_as_such(offer, hint):
+    async def test() -> None:
+        steps = await examine(offer, TLS)
+        assert results(steps) == ["fail", "skip", "skip", "fail"], steps
+        assert hint in steps["tls"]["diagnosis"]
+
+    run(test)
+
+
+def test_a_handshake_that_fails_is_told_with_its_reason():
+    async def test() -> None:
+        old = Options(lowest=SSL.TLS1_VERSION, highest=SSL.TLS1_1_VERSION, ciphers=b"ALL:@SECLEVEL=0")
+        steps = await examine(FULL, TLS, options=old)
+        assert results(steps) == ["fail", "skip", "skip", "fail"], steps
+        assert "TLS failed" in steps["tls"]["diagnosis"]
+
+    run(test)
+
+
+def test_a_plain_stream_that_the_record_allows_is_said_to_be_plain():
+    async def test() -> None:
+        steps = await examine(replace(FULL, starttls=""), OPTIONAL)
+        assert results(steps) == ["pass", "skip", "pass", "pass"], steps
+        assert "the stream is plain" in steps["tls"]["diagnosis"]
+
+    run(test)
+
+
+def test_a_refused_proof_is_told_under_method():
+    async def test() -> None:
+        steps = await examine(replace(FULL, on_auth="failure"), TLS)
+        assert results(steps) == ["pass", "pass", "fail", "fail"], steps
+        assert "not-authorized" in steps["method"]["diagnosis"]
 
     run(test)

@@ -121,7 +121,7 @@ class Snapshot:
         return self.policies.get(name, CLOSED)
 
     def connection_limit_of(self, partner: Partner) -> int:
-        """How many authenticated streams this partner may have in each direction."""
+        """How many streams there may be with this partner, in and out together."""
         return partner.connection_limit or self.limits.partner_connection_limit
 
 

@@ -10,32 +10,37 @@ anything because an earlier one failed is skipped and says so.
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from .config import Partner
 from .current import Current
+from .examine import Fault, Skip, certificate, method, tls
 from .net.dial import Candidate, Dialer, DialFailed, Endpoint
 from .net.incoming import Incomings
+from .net.knock import Knock
 from .net.listener import Listener
 from .net.resolve import LookupFailed, Target
+from .net.route import Route
 from .records.names import unicode_domain
 from .relay import Relay
 from .stream.actions import Pair
 
-STEPS = ("federation", "partner", "srv", "tcp", "own_srv", "inside_link", "stream", "ping")
-_ID = re.compile(rb"""\sid=['"]([^'"]{1,128})['"]""")
+STEPS = (
+    "federation",
+    "partner",
+    "srv",
+    "tcp",
+    "own_srv",
+    "inside_link",
+    "tls",
+    "certificate",
+    "method",
+    "stream",
+    "ping",
+)
 _MOST_DOMAINS = 20
-
-
-class Skip(Exception):
-    """The step cannot tell."""
-
-
-class Fault(Exception):
-    """The step failed; the text is the diagnosis."""
 
 
 class Diagnosis:
@@ -54,6 +59,8 @@ class Diagnosis:
         self._record: Partner | None = None
         self._failed: set[str] = set()
         self._steps: list[dict[str, Any]] = []
+        self._route: Route | None = None
+        """One that failed, or any."""
 
     async def run(self, seconds: float) -> dict[str, Any]:
         """All steps, within so many seconds altogether."""
@@ -131,7 +138,7 @@ class Diagnosis:
         try:
             async for candidate in self.dialer.candidates(partner, self.domain):
                 try:
-                    protocol = await self.dialer.connect(candidate, _Knock())
+                    protocol = await self.dialer.connect(candidate, Knock())
                 except DialFailed as failure:
                     failures.append(failure.text)
                     continue
@@ -186,7 +193,7 @@ class Diagnosis:
     async def _knock(self, endpoint: Endpoint, domain: str) -> bool | None:
         """Whether our own listener is behind an address; None when nobody answers."""
         try:
-            protocol = await self.dialer.connect(Candidate(endpoint.host, endpoint.port, (endpoint.address,)), _Knock())
+            protocol = await self.dialer.connect(Candidate(endpoint.host, endpoint.port, (endpoint.address,)), Knock())
         except DialFailed:
             return None
         try:
@@ -205,22 +212,39 @@ class Diagnosis:
             raise Fault(link.error or "The link to the inside server is being opened; ask again in a moment.")
         return f"The link to the inside server is up and carries {self.domain}."
 
-    async def _stream(self) -> str:
-        self._known()
+    async def _tls(self) -> str:
+        partner = self._known()
         self._need("federation")
         routes = [self.relay.routes.between(pair.local, pair.remote) for pair in self._pairs()]
         for route in routes:
             route.open()
         for route in routes:
-            failure = await route.outcome()
-            if failure is not None or not route.up:
-                text = failure.text if failure is not None else "The stream was closed."
-                raise Fault(f"From {route.pair.local}: {text}")
-        stream = routes[0].stream
-        if stream is None or stream.proven is None:
+            await route.outcome()
+        self._route = next((route for route in routes if not route.up), routes[0])
+        return tls(partner, self.domain, self._tried())
+
+    async def _certificate(self) -> str:
+        return certificate(self._known(), self.domain, self._tried())
+
+    async def _method(self) -> str:
+        self._known()
+        return method(self.domain, self._tried())
+
+    async def _stream(self) -> str:
+        self._known()
+        self._need("federation")
+        route = self._tried()
+        if not route.up:
+            text = route.failure.text if route.failure is not None else "The stream was closed."
+            raise Fault(f"From {route.pair.local}: {text}")
+        if route.stream is None:
             return f"{self.domain} has opened a stream to us that goes both ways, and it is used."
-        methods = sorted({route.stream.proven.method for route in routes if route.stream and route.stream.proven})
-        return f"Streams to {stream.endpoint} are up by {', '.join(methods)}."
+        return f"The stream to {route.stream.endpoint} is up."
+
+    def _tried(self) -> Route:
+        if self._route is None:
+            raise Skip("Not tried, because there was no time to wait for a stream.")
+        return self._route
 
     async def _ping(self) -> str:
         self._known()
@@ -252,49 +276,3 @@ def _ascii(domain: str) -> str:
         return domain if domain.isascii() else domain.encode("idna").decode("ascii")
     except UnicodeError:
         return domain
-
-
-class _Knock(asyncio.Protocol):
-    """A bare TCP connection that at most says good day."""
-
-    def __init__(self) -> None:
-        self.peer = ""
-        self._transport: asyncio.Transport | None = None
-        self._answer: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
-        self._data = b""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self.peer = str(transport.get_extra_info("peername")[0])
-
-    def data_received(self, data: bytes) -> None:
-        self._data += data[:4096]
-        found = _ID.search(self._data)
-        if found is not None and not self._answer.done():
-            self._answer.set_result(found.group(1).decode("ascii", "replace"))
-        elif len(self._data) > 8192:
-            self.close()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if not self._answer.done():
-            self._answer.set_result(None)
-
-    async def greet(self, domain: str) -> str | None:
-        """Open a stream and give the id that the other side chose for it."""
-        assert self._transport is not None
-        self._transport.write(
-            (
-                "<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams'"
-                f" xmlns:db='jabber:server:dialback' to='{domain}' version='1.0'>"
-            ).encode()
-        )
-        try:
-            async with asyncio.timeout(5):
-                return await self._answer
-        except TimeoutError:
-            return None
-
-    def close(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()

@@ -31,6 +31,7 @@ from .carrier import Own
 from .connection import Connection, Machine
 from .dial import Candidate, DialFailed
 from .dialled import Dialled
+from .facts import Facts, security
 from .handover import Handover
 from .resolve import TIMEOUT
 
@@ -57,6 +58,8 @@ class Outgoing:
         self._candidate = candidate
         self._avoid = avoid
         self._let_go = False
+        self._connected = False
+        self._reason = ""
         self._handover: Handover | None = None
 
     @property
@@ -83,6 +86,24 @@ class Outgoing:
             "bidi": proven is not None and proven.bidi,
         }
 
+    def facts(self) -> Facts:
+        """For the diagnosis; it reads the certificate, so not for every stream."""
+        machine, channel, proven = self.machine, self.connection.channel, self.proven
+        known: dict[str, Any] = {}
+        if machine is not None and machine.tls is not None and channel is not None:
+            known = security(machine.tls, channel, self.route.pair.remote)
+        return Facts(
+            self.endpoint,
+            self._connected,
+            direct=self._candidate.direct,
+            handshake=channel is not None,
+            reason=self._reason,
+            method=proven.method if proven is not None else "",
+            bidi=proven is not None and proven.bidi,
+            acks=machine is not None and machine.acknowledging,
+            **known,
+        )
+
     # Owner of a Connection
 
     def opened(self, connection: Connection) -> None:
@@ -90,6 +111,7 @@ class Outgoing:
             connection.abort()
             return
         self.endpoint = str(self._candidate.at(connection.peer))
+        self._connected = True
         connection.start()
         assert self.machine is not None
         if self._candidate.direct:
@@ -136,6 +158,7 @@ class Outgoing:
         elif isinstance(action, Unsent):
             self.route.everyone.undeliverable(action.stanza, action.condition, action.text)
         elif isinstance(action, Refused):
+            self._reason = action.reason
             self.current.audit.refused(action.reason, local=action.local, remote=action.remote, text=action.text)
 
     def writable(self, connection: Connection, ready: bool) -> None:

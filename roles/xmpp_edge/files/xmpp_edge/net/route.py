@@ -21,6 +21,7 @@ from .attempt import establish
 from .carrier import Carrier, Sender
 from .connection import Connection
 from .dial import Candidate, DialFailed
+from .facts import Facts
 from .outgoing import Outgoing
 from .queue import Queue
 from .resolve import NOT_FOUND, TIMEOUT
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 _SETTLED = 5.0
 """Seconds a stream must have lasted for its end not to count as a failure."""
+_NOTHING = {"address": "", "encrypted": False, "tls": None, "authenticated": False, "bidi": False}
 
 
 class Route:
@@ -46,8 +48,8 @@ class Route:
         """The partner's own, which take stanzas of ours too."""
         self.carrier: Carrier | None = None
         """Where the next stanza goes; one at a time, or order would be lost."""
-        self.attempted: Outgoing | None = None
-        """The last stream that was tried, whatever became of it; for the diagnosis."""
+        self._failed: Facts | None = None
+        """What the last attempt came to, where it failed."""
         self.sent = 0
         self._queue = Queue(everyone.current.bounds, everyone.waiting)
         self._task: asyncio.Task[None] | None = None
@@ -136,16 +138,27 @@ class Route:
     def forget_failure(self) -> None:
         """Let the next stanza try at once."""
         self._failure, self._failures, self._retry_at = None, 0, 0.0
+        self._failed = None
+
+    @property
+    def failure(self) -> DialFailed | None:
+        """Why the last attempt failed, as long as that holds."""
+        return self._failure
+
+    @property
+    def facts(self) -> Facts | None:
+        """What the diagnosis wants to know of our stream, or of the last that did not come about."""
+        return self.stream.facts() if self.stream is not None else self._failed
 
     def describe(self) -> dict[str, Any] | None:
         """For `xmpp-edge streams`; None where there is nothing but what the partner lends us."""
         if self.stream is None and self._task is None and not self._queue and self._failure is None:
             return None
-        stream = self.stream or self.attempted
+        stream = self.stream
         proven = stream.proven if stream is not None and self.established else None
         return {
             "direction": "out",
-            **(stream.describe() if stream is not None else {"address": ""}),
+            **(stream.describe() if stream is not None else _NOTHING),
             "since": int(stream.since) if stream is not None and proven is not None else None,
             "pairs": [
                 {
@@ -279,6 +292,7 @@ class Route:
         if self._task is asyncio.current_task():
             self._task = None
         if failure is not None:
+            self._failed = self.stream.facts() if self.stream is not None else None
             self._drop(None, "")
             self._fail(failure)
 
@@ -351,7 +365,7 @@ class Route:
         self._choose()
 
     def _forget_stream(self) -> None:
-        self.attempted, self.stream = self.stream or self.attempted, None
+        self.stream = None
         if self._counted is not None:
             self.everyone.census.leave(self._counted)
             self._counted = None
