@@ -190,7 +190,7 @@ def test_case_073_a_target_that_is_not_ours():
 )
 def test_case_074_the_authoritative_server_cannot_be_asked(offer, condition):
     async def test() -> None:
-        async with stage(offer if isinstance(offer, Offer) else HONEST) as (here, server):
+        async with stage(offer if isinstance(offer, Offer) else HONEST) as (here, _server):
             if offer is None:
                 lead_to(here, free_port())
             elif offer == "nowhere":
@@ -321,7 +321,7 @@ def test_case_079_invalid_ends_the_first_pair_and_not_a_later_one():
 
 def test_case_080_the_border_between_domain_and_stream_id():
     async def test() -> None:
-        async with stage() as (here, server):
+        async with stage() as (here, _server):
             # What the edge would make for a stream of this id, had it sent the key there.
             peer = await opened(here)
             key = dialback_key(here.records.secrets["dialback_secret"], THEIRS, OURS, "one two")
@@ -334,7 +334,7 @@ def test_case_080_the_border_between_domain_and_stream_id():
 
 def test_case_080_an_id_with_white_space_is_not_taken():
     async def test() -> None:
-        async with stage() as (here, server):
+        async with stage() as (here, _server):
             peer_offer = header(THEIRS, OURS, id="one two")
             async with Listener() as raw:
                 lead_to(here, raw.port)

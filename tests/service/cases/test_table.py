@@ -1,0 +1,43 @@
+# Copyright (c) 2026, xmpp.federation contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The table knows all cases, and every proof that it names is a test."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import pytest
+
+from .table import AREAS, CASES, Case
+
+SERVICE = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def ids() -> list[str]:
+    """The ids of all tests of the service."""
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    places = [str(SERVICE / name) for name in ("cases", "net", "protocol")]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    done = subprocess.run([*command, *places], capture_output=True, text=True, check=False, env=environment)
+    found = [line.removeprefix("tests/service/") for line in done.stdout.splitlines() if "::" in line]
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+    return found
+
+
+def test_each_number_stands_once() -> None:
+    assert [case.number for case in CASES] == list(range(1, 102))
+    assert {case.area for case in CASES} == set(AREAS)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.number:03}")
+def test_each_case_is_proven(case: Case, ids: list[str]) -> None:
+    own = [name for name in ids if any(fnmatchcase(name, pattern) for pattern in case.own)]
+    assert own or case.proof, f"no test carries {case.number:03}, and none is named"
+    for proof in case.proof:
+        assert any(name == proof or name.startswith(proof + "[") for name in ids), proof
