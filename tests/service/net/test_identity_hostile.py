@@ -15,17 +15,23 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from OpenSSL import SSL, crypto
 from peers.authority import Authority, Pair, self_signed, srv_name, xmpp_addr
+from peers.tls import context
+from xmpp_edge.net import contexts
+from xmpp_edge.net.contexts import Contexts
 from xmpp_edge.net.identity import Judge
 
 from .test_identity import DOMAIN, Partner, Records
+from .test_tls import Stranger, shake
 
 ROOT = Authority("Root CA")
 ISSUING = ROOT.intermediate(permitted=["example"])
+SELF_SIGNED = self_signed(DOMAIN, is_ca=True)
 MODELS = [
     ISSUING.issue(DOMAIN, srv_name(DOMAIN), xmpp_addr(DOMAIN), common_name=DOMAIN).presented,
     ISSUING.issue("*.partner.example", usages=None, key="ed25519").presented,
-    self_signed(DOMAIN, is_ca=True).presented,
+    SELF_SIGNED.presented,
 ]
 DER = [[each.public_bytes(Encoding.DER) for each in model] for model in MODELS]
 
@@ -122,6 +128,36 @@ def test_no_certificate_takes_long(judge: Judge, chain, reason: str) -> None:
     trust = judge.trust(presented, DOMAIN)
     assert (trust.reason, trust.trusted) == (reason, False)
     assert time.process_time() - started < 1.0  # the slowest takes 0.1 s, on a machine with other work
+
+
+def _of_version(number: int) -> crypto.X509:
+    """A certificate that OpenSSL takes and cryptography does not read at all."""
+    version = bytes.fromhex("a003020102")
+    tbs = DER[2][0]
+    assert version in tbs
+    return crypto.load_certificate(crypto.FILETYPE_ASN1, tbs.replace(version, version[:-1] + bytes((number,)), 1))
+
+
+@pytest.mark.filterwarnings("ignore:Passing pyOpenSSL")
+@pytest.mark.parametrize("server", [False, True], ids=["shown-by-a-server", "shown-by-a-client"])
+def test_a_certificate_that_only_openssl_reads(judge: Judge, tmp_path: Path, server: bool) -> None:
+    """It comes through the handshake, and then it proves nothing."""
+    ROOT.issue("inside.example").write(tmp_path)
+    good, problems = contexts.load(tmp_path)
+    assert problems == []
+    ours = Contexts(good)
+    channel = ours.server() if server else ours.client("inside.example", DOMAIN)
+    hostile = context(None, server=not server)
+    hostile.use_certificate(_of_version(93))
+    hostile.use_privatekey(crypto.PKey.from_cryptography_key(SELF_SIGNED.key))
+    peer = Stranger()
+    peer.tls = SSL.Connection(hostile, None)
+    (peer.tls.set_connect_state if server else peer.tls.set_accept_state)()
+    shake(channel, peer)
+    facts = channel.facts(lambda: judge)
+    trust = facts.judge(DOMAIN)
+    assert (trust.trusted, trust.reason) == (False, "malformed")
+    assert "InvalidVersion" in trust.text
 
 
 def test_an_anchor_file_of_rubbish(tmp_path: Path) -> None:

@@ -73,6 +73,6 @@ def _certificate(block: bytes) -> x509.Certificate | None:
         with warnings.catch_warnings(action="ignore"):  # CAs of long ago have odd serial numbers
             certificate = x509.load_pem_x509_certificate(block)
         hash(certificate.subject)  # what is read late has to be readable too
-    except ValueError:
+    except Exception:  # noqa: BLE001 - cryptography has many words for what it cannot read
         return None
     return certificate

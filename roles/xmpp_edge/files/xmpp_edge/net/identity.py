@@ -9,8 +9,8 @@ makes another. What it judges comes from strangers, so nothing but a Trust ever 
 The order: bounds, the leaf by itself, a path to a CA, revocation, the names, the pins. A partner with a ``ca_file`` has
 to come from that CA and no other is asked. Pins count beside the path: one of them has to be the key of the leaf or of
 a CA of its validated path. Only a certificate that is signed by itself has no path; there, and where the record names
-no CA, the pinned key stands in for it. Verdicts are not kept
-here: one costs 0.4 ms, a third of the handshake before it, and the channel asks once.
+no CA, the pinned key stands in for it. Verdicts are not kept:
+one costs 0.4 ms, a third of the handshake before it, and a stream asks for few.
 """
 
 from __future__ import annotations

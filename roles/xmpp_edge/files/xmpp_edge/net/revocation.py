@@ -84,7 +84,7 @@ def load(directory: str | Path | None) -> Revocations:
     for path in _files(directory, problems):
         try:
             found = _read(path)
-        except (OSError, ValueError) as problem:
+        except Exception as problem:  # noqa: BLE001 - cryptography has many words for what it cannot read
             problems.append(f"{path} is no revocation list that can be read: {problem}")
             continue
         issuer = found.content.issuer

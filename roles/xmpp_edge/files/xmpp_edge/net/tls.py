@@ -192,8 +192,9 @@ class _Peer:
         try:
             if self._chain is None:
                 self._chain = self._read()
-        except ValueError as problem:
-            return Trust(trusted=False, reason="malformed", text=f"the certificate cannot be read ({problem})")
+        except Exception as problem:  # noqa: BLE001 - OpenSSL reads more than cryptography, which has many words for no
+            text = f"the certificate cannot be read ({type(problem).__name__})"
+            return Trust(trusted=False, reason="malformed", text=text)
         return judge.trust(self._chain, domain)
 
     def _read(self) -> list[x509.Certificate]:
