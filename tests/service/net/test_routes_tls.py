@@ -154,7 +154,7 @@ def test_where_tls_fails_one_attempt_without_follows_if_the_record_leaves_that(o
                 (session,) = server.sessions
                 assert "result*" not in session.steps
                 assert session.stanzas == []
-            assert here.audit.events("refused", reason="tls_failed")
+            await here.audit.wait("refused", reason="tls_failed")
 
     run(test)
 
@@ -178,6 +178,18 @@ def test_another_target_is_tried_before_anything_is_left_out():
             session = await second.session()
             await session.until("message m")
             assert len(first.sessions) == 1
+
+    run(test)
+
+
+def test_a_server_that_hangs_after_it_took_the_connection_is_not_waited_for_to_the_end():
+    async def test() -> None:
+        async with facing(replace(FULL, on_starttls="silence"), FULL) as (here, (first, second)):
+            await say(here)
+            await (await first.session()).until("starttls*")
+            session = await second.session()
+            await session.until("message m")
+            assert here.inside.mailbox(ALICE).history == []
 
     run(test)
 
@@ -460,6 +472,22 @@ def test_what_was_lent_by_a_partner_that_is_removed_is_told_while_its_sender_can
             here.records.partners.clear()
             await here.reload()
             assert error(await bounce(here, "first")) == ("wait", "remote-server-timeout")
+
+    run(test)
+
+
+def test_what_waits_on_a_lent_stream_goes_out_before_the_service_ends():
+    async def test() -> None:
+        async with facing(FULL) as (here, (server,)):
+            peer = await lend(here)
+            await say(here, "last", "x" * 200_000)
+            await eventually(lambda: here.service.audit.counters["out"] == 1)
+            stopping = asyncio.ensure_future(here.service.stop())
+            await peer.until(rb"id='last'.*</message>.*<system-shutdown .*</stream:stream>")
+            await peer.send(b"</stream:stream>")
+            await stopping
+            assert here.inside.mailbox(ALICE).history == []
+            assert server.sessions == []
 
     run(test)
 

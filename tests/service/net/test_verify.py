@@ -5,13 +5,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from dataclasses import replace
 
+import pytest
+from peers.authority import Authority, self_signed
+from peers.partner import dialback_key
 from peers.raw import Listener, RawPeer
+from peers.scripted import Offer, Scripted
+from peers.tls import DEFAULT, Options
 from xmpp_edge.net.questions import Question, Questions
 from xmpp_edge.stream.actions import Pair
 
-from .harness import OURS, THEIRS, World, run, world
+from .harness import OURS, THEIRS, TLS_OR_DIALBACK, Records, World, run, world
 
 PAIR = Pair(OURS, THEIRS)
 HEADER = (
@@ -169,5 +176,63 @@ def test_the_next_address_is_asked_where_one_has_no_stream_for_us():
             (id_,) = ids(authority)
             await authority.send(f"<db:verify from='{THEIRS}' to='{OURS}' id='{id_.decode()}' type='valid'/>".encode())
             await peer.until(rb"type='valid'")
+
+    run(test)
+
+
+# Through TLS
+
+
+class Authorities:
+    """One for us and one for the partner, made once: keys take time."""
+
+    ours = Authority("Our CA")
+    theirs = Authority("Their CA")
+    identity = ours.issue(OURS)
+    partner = theirs.issue(THEIRS)
+
+
+SECURE = Offer(starttls="required", dialback="secure")
+OPTIONAL = {"tls": "optional", "sasl": "optional", "dialback": True}
+
+
+@pytest.mark.parametrize(
+    ("offer", "record", "asked"),
+    [
+        (SECURE, TLS_OR_DIALBACK, "verify"),
+        (replace(SECURE, starttls="", direct=True), TLS_OR_DIALBACK, "verify"),
+        (SECURE, OPTIONAL, "verify"),
+        (Offer(starttls="optional", dialback="all", on_starttls="failure"), OPTIONAL, "verify*"),
+        (Offer(dialback="all"), OPTIONAL, "verify*"),
+        (Offer(dialback="all"), TLS_OR_DIALBACK, ""),
+        (Offer(starttls="optional", dialback="all", on_starttls="failure"), TLS_OR_DIALBACK, ""),
+    ],
+)
+@pytest.mark.parametrize("identity", ["trusted", "other"])
+def test_questions_go_through_tls_as_the_record_demands(offer, record, asked, identity):
+    def secured(records: Records) -> None:
+        records.certify(Authorities.identity, Authorities.theirs, **record)
+
+    async def test() -> None:
+        # Who answers is found by DNS; a certificate that proves nothing is no hindrance to dialback.
+        shown = Authorities.partner if identity == "trusted" else self_signed(THEIRS)
+        options = Options(alpn=(b"xmpp-server",)) if offer.direct else DEFAULT
+        async with (
+            Scripted(THEIRS, offer=offer, identity=shown, options=options) as server,
+            world(change=secured) as here,
+        ):
+            service = "_xmpps-server" if offer.direct else "_xmpp-server"
+            lines = [f"{service}._tcp 60 IN SRV 0 0 {server.port} xmpp", "xmpp 60 IN A 127.0.0.1"]
+            here.dns.zones = type(here.dns.zones)({THEIRS: lines}, None)
+            answered: asyncio.Future[tuple[str, str | None]] = asyncio.get_running_loop().create_future()
+            key = dialback_key(server.secret, OURS, THEIRS, "our-id")
+            here.service.verifiers.ask(PAIR, key, "our-id", lambda *answer: answered.set_result(answer), "192.0.2.1")
+            outcome, condition = await answered
+            if asked:
+                assert (outcome, condition) == ("valid", None)
+                assert asked in server.sessions[-1].steps
+            else:
+                assert outcome == "error"
+                assert all("verify*" not in session.steps for session in server.sessions)
 
     run(test)

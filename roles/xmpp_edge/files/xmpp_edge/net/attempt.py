@@ -40,16 +40,28 @@ class Trial(Protocol):
         """It is not wanted any more."""
 
 
+_SHARE = 2 / 3
+"""Of the time that is left, for one address: a server that takes the connection and then hangs is not the last hope."""
+
 Make = Callable[[Candidate, Container[str]], Trial]
 """Makes the trial for one target; the second is what to avoid."""
 
 
-async def establish(dialer: Dialer, partner: Partner, remote: str, make: Make) -> None:
+async def establish(dialer: Dialer, partner: Partner, remote: str, make: Make, seconds: float) -> None:
     """Returns when the last stream made is up; raises DialFailed."""
-    failure, weakness = await _round(dialer, partner, remote, make, ())
+    end = asyncio.get_running_loop().time() + seconds
+    try:
+        async with asyncio.timeout_at(end):
+            await _establish(dialer, partner, remote, make, end)
+    except TimeoutError:
+        raise DialFailed(TIMEOUT, f"No stream to {remote} came about in time.") from None
+
+
+async def _establish(dialer: Dialer, partner: Partner, remote: str, make: Make, end: float) -> None:
+    failure, weakness = await _round(dialer, partner, remote, make, (), end)
     if failure is not None and weakness is not None:
         first = failure
-        failure, _unused = await _round(dialer, partner, remote, make, {weakness})
+        failure, _unused = await _round(dialer, partner, remote, make, {weakness}, end)
         if failure is not None:
             failure = DialFailed(failure.condition, f"{failure.text}; before that, {first.text}")
     if failure is not None:
@@ -57,7 +69,7 @@ async def establish(dialer: Dialer, partner: Partner, remote: str, make: Make) -
 
 
 async def _round(
-    dialer: Dialer, partner: Partner, remote: str, make: Make, avoid: Container[str]
+    dialer: Dialer, partner: Partner, remote: str, make: Make, avoid: Container[str], end: float
 ) -> tuple[DialFailed | None, str | None]:
     """Try one address after the other. Gives the failure, and what may be left out because it was the reason."""
     last = DialFailed(NOT_FOUND, f"No address for {remote} was found.")
@@ -70,7 +82,7 @@ async def _round(
             stream = make(candidate, avoid)
             try:
                 await dialer.connect(candidate, stream.connection)
-                outcome = await stream.outcome
+                outcome = await _outcome(stream, end)
             except DialFailed as problem:
                 last = problem
                 break
@@ -84,3 +96,12 @@ async def _round(
                 return last, weakness
             candidate = candidate.without(stream.connection.peer)
     return last, weakness
+
+
+async def _outcome(stream: Trial, end: float) -> DialFailed | None:
+    left = end - asyncio.get_running_loop().time()
+    try:
+        async with asyncio.timeout(left * _SHARE):
+            return await stream.outcome
+    except TimeoutError:
+        return DialFailed(TIMEOUT, "The server took the connection, and no stream came about in time")

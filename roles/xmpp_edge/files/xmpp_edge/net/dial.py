@@ -176,7 +176,7 @@ class Dialer:
 
     async def _why_not(self, address: str, port: int) -> str | None:
         snapshot = self.current.snapshot
-        if not all(map(is_loopback, snapshot.listen)):
+        if not snapshot.listen or not all(map(is_loopback, snapshot.listen)):
             # Where we listen on loopback only, everything is on one machine, partners included.
             kind = kind_of_no_partner(address)
             if kind is not None:

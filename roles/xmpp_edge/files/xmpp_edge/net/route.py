@@ -277,18 +277,16 @@ class Route:
     async def _run(self) -> None:
         failure: DialFailed | None = None
         try:
-            async with asyncio.timeout(self.current.settings.stream_establishment_timeout):
-                partner = self._admitted()
-                await establish(
-                    self.everyone.dialer,
-                    partner,
-                    self.pair.remote,
-                    lambda candidate, avoid: self._try(partner, candidate, avoid),
-                )
+            partner = self._admitted()
+            await establish(
+                self.everyone.dialer,
+                partner,
+                self.pair.remote,
+                lambda candidate, avoid: self._try(partner, candidate, avoid),
+                self.current.settings.stream_establishment_timeout,
+            )
         except DialFailed as problem:
             failure = problem
-        except TimeoutError:
-            failure = DialFailed(TIMEOUT, f"No stream to {self.pair.remote} came about in time.")
         if self._task is asyncio.current_task():
             self._task = None
         if failure is not None:

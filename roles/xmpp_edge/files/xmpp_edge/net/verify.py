@@ -150,12 +150,10 @@ class Verifier:
 
     async def _dial(self) -> None:
         try:
-            async with asyncio.timeout(self.current.settings.stream_establishment_timeout):
-                await establish(self.everyone.dialer, self.partner, self.remote, self._try)
+            seconds = self.current.settings.stream_establishment_timeout
+            await establish(self.everyone.dialer, self.partner, self.remote, self._try, seconds)
         except DialFailed as problem:
             failure = problem
-        except TimeoutError:
-            failure = DialFailed(TIMEOUT, "It was not reached in time.")
         else:
             self._task = None
             if not self._ready:
