@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -75,6 +76,9 @@ def test_everything_crosses(meet: Callable[[Mode, Test], None], mode: Mode) -> N
             assert "Received ack request, acking for" in log
             if bidi:
                 assert "Sending[s2sin]: <r xmlns='urn:xmpp:sm:3'>" in log  # it asks us for ours as well
+            else:
+                assert "Sending[s2sout]: <enable xmlns='urn:xmpp:sm:3'>" in log
+                assert re.search(r"Received\[s2sout\]: <a [^>]*h='[1-9]", log)
 
     meet(mode, test)
 
