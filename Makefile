@@ -69,8 +69,9 @@ bench: venv-test ## the measurements of docs/performance.md
 build: venv-demo ## the collection's tarball, in build/
 	@$(BIN)/ansible-galaxy collection build --force --output-path build
 
-docs: venv-test ## write the generated parts of README.md
+docs: venv-test ## write the generated parts of the READMEs and of docs/security.md
 	@$(BIN)/python $(TOOLS)/readme.py --write
+	@$(BIN)/python $(TOOLS)/security.py --write
 
 clean: ## remove what was built
 	rm -rf build collections $(OUTPUT) .mypy_cache .ruff_cache .pytest_cache
