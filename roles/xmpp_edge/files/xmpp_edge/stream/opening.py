@@ -45,6 +45,20 @@ class Step(enum.Enum):
 class Opening(Machine):
     """The part of an outbound stream before its first stanza or question."""
 
+    # As in Machine, so that those of the stream itself stay few.
+    __slots__ = (
+        "_avoid",
+        "_challenged",
+        "_connected",
+        "_credentials",
+        "_dialback_declared",
+        "_failures",
+        "_methods",
+        "_nothing_left",
+        "_trusted",
+        "_version",
+    )
+
     def __init__(
         self,
         pair: Pair,

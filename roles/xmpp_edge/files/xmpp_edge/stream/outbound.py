@@ -26,7 +26,8 @@ from .policy import PartnerView
 from .security import Credentials
 from .settings import Settings
 
-# What the senders of waiting stanzas are told when the partner's server ends the stream with one of these.
+# What the senders of waiting stanzas are told when the partner's server ends the stream with one of these. All others
+# may pass, or another of its hosts may say otherwise (see-other-host, too, which is not followed): they are time-outs.
 _BOUNCES = {
     "host-unknown": "remote-server-not-found",
     "host-gone": "remote-server-not-found",
@@ -34,7 +35,6 @@ _BOUNCES = {
     "not-authorized": "not-allowed",
     "unsupported-feature": "not-allowed",
     "unsupported-version": "not-allowed",
-    "resource-constraint": "resource-constraint",
 }
 # What the initiator of a stream to us is told when its authoritative server ends our stream with one of these.
 _VERIFY_ERRORS = {
