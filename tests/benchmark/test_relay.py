@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Messages of a partner through the whole service, and through Prosody in the same place: s2s in, component out.
 
-One stream, 230-byte messages, plain TCP on loopback. CPU time is that of the relay's process alone, so that a busy
-machine blurs it little; messages a second are those of the whole arrangement, sender and receiver included.
+One stream, 230-byte messages, on loopback: plain TCP with dialback, or TLS 1.3 with SASL EXTERNAL. CPU time is that of
+the relay's process alone, so that a busy machine blurs it little; messages a second are those of the whole arrangement,
+sender and receiver included.
 """
 
 from __future__ import annotations
@@ -28,32 +29,46 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from interop import prosody
 from interop.edge import Edge
 from interop.server import Server, free_port, wait_port
+from peers.authority import Authority
 from peers.dns_server import DnsServer
 from peers.partner import Partner
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import secure
 
 OURS, THEIRS, SECRET = "inside.example", "gmail.example", "inside"
 SIZE, WARM, RATE, SECONDS = 230, 10_000, 1_000, 10
 MANY = {"xmpp-edge": 200_000, "Prosody": 40_000}
 TICK = os.sysconf("SC_CLK_TCK")
+TLS_ONLY = {"tls": "required", "sasl": "required", "dialback": False}
 STAMP = re.compile(rb"<body>(\d+)")
 COMPONENT_HEADER = (
     "<?xml version='1.0'?><stream:stream xmlns='jabber:component:accept'"
     " xmlns:stream='http://etherx.jabber.org/streams' {}='{}' id='bench'>"
 )
 PROSODY = """
-modules_disabled = {{ "tls" }}
+{security}
 s2s_ports = {{ {s2s} }}
 component_ports = {{ {components} }}
 component_interfaces = {{ "127.0.0.1" }}
-s2s_require_encryption = false
-s2s_secure_auth = false
 unbound = {{ resolvconf = false; hoststxt = false; forward = {{ "{dns_host}@{dns_port}" }};
   options = {{ ["do-not-query-localhost:"] = "no"; ["module-config:"] = "iterator" }} }}
 VirtualHost "nobody.example"
-modules_enabled = {{ "dialback" }}
+modules_enabled = {{ {modules} }}
 Component "inside.example"
 component_secret = "inside"
-modules_enabled = {{ "dialback" }}
+modules_enabled = {{ {modules} }}
+"""
+PLAIN = """
+modules_disabled = {{ "tls" }}
+s2s_require_encryption = false
+s2s_secure_auth = false
+"""
+SECURE = """
+s2s_require_encryption = true
+s2s_secure_auth = true
+ssl = {{ key = "{directory}/key.pem", certificate = "{directory}/full.pem", cafile = "{directory}/ca.pem" }}
 """
 
 
@@ -164,65 +179,101 @@ async def trickle(writer: asyncio.StreamWriter, sink: Sink, seconds: int) -> Non
     await sink.wait(target)
 
 
-async def measure(name: str, server: Server, partner: Partner, sink: Sink) -> Result:
-    await asyncio.wait_for(sink.connected.wait(), 20)
-    link = await partner.verified_stream(THEIRS, OURS)
-    # The stream's socket itself: a stand-in keeps all that it sends, which is right for tests and wrong here.
-    writer, pid = link.wire._writer, server.process.pid
+async def measure(name: str, server: Server, writer: asyncio.StreamWriter, sink: Sink, many: int) -> Result:
+    pid = server.process.pid
     await flood(writer, sink, WARM)
     before = cpu(pid)
-    seconds = await flood(writer, sink, MANY[name])
-    saturated = (cpu(pid) - before) / MANY[name] * 1e6
+    seconds = await flood(writer, sink, many)
+    saturated = (cpu(pid) - before) / many * 1e6
     sink.ages, before = [], cpu(pid)
     await trickle(writer, sink, SECONDS)
     at_rate = (cpu(pid) - before) / (RATE * SECONDS) * 1e6
     p99 = statistics.quantiles(sink.ages, n=100)[98]
-    return Result(name, MANY[name] / seconds, saturated, at_rate, p99, memory(pid))
+    return Result(name, many / seconds, saturated, at_rate, p99, memory(pid))
 
 
-async def through(kind: str, directory: Path) -> Result:
+async def start_edge(
+    stack: AsyncExitStack, directory: Path, sink: Sink, dns: DnsServer, ca: Authority | None
+) -> tuple[Server, int]:
+    listener = await asyncio.start_server(sink.accept, "127.0.0.1", 0)
+    edge = Edge(directory)
+    edge.partners = [{"domain": THEIRS, **(TLS_ONLY if ca is not None else {})}]
+    edge.grants = {f"alice@{OURS}": "FedPic"}
+    edge.edge |= {
+        "resolvers": ["{}:{}".format(*dns.address)],
+        "inside": {"server": "prosody", "host": "127.0.0.1", "port": listener.sockets[0].getsockname()[1]},
+    }
+    if ca is not None:
+        edge.edge["ca_file"] = str(ca.write(directory / "ca.pem"))
+        ca.issue(OURS).write(edge.config)
+    stack.push_async_callback(edge.stop)
+    await edge.start()
+    return edge, edge.port
+
+
+async def start_prosody(
+    stack: AsyncExitStack, directory: Path, sink: Sink, dns: DnsServer, ca: Authority | None
+) -> tuple[Server, int]:
+    server, port, components = prosody.Prosody(directory), free_port(), free_port()
+    if ca is not None:
+        ca.issue(OURS).write_files(directory)
+        ca.write(directory / "ca.pem")
+    config = prosody.COMMON.replace("debug =", "warn =").format(directory=directory, c2s=server.c2s)
+    config += PROSODY.format(
+        s2s=port,
+        components=components,
+        dns_host=dns.address[0],
+        dns_port=dns.address[1],
+        security=(PLAIN if ca is None else SECURE).format(directory=directory),
+        modules='"dialback"' if ca is None else '"tls", "saslauth"',
+    )
+    stack.push_async_callback(server.stop)
+    await server.start(config, "nobody.example", {})
+    await wait_port(port, server)
+    await wait_port(components, server)
+    reading = asyncio.create_task(sink.connect(components))
+    stack.callback(reading.cancel)
+    return server, port
+
+
+START = {"xmpp-edge": start_edge, "Prosody": start_prosody}
+
+
+async def through(kind: str, directory: Path, tls: bool) -> Result:
     async with AsyncExitStack() as stack:
         sink = Sink()
+        ca = Authority("Benchmark CA") if tls else None
         partner = await stack.enter_async_context(Partner(THEIRS))
         zones = {THEIRS: [f"_xmpp-server._tcp 60 IN SRV 0 0 {partner.port} xmpp", "xmpp 60 IN A 127.0.0.1"]}
         dns = stack.enter_context(DnsServer(zones))
-        if kind == "xmpp-edge":
-            listener = await asyncio.start_server(sink.accept, "127.0.0.1", 0)
-            server = edge = Edge(directory)
-            edge.partners = [{"domain": THEIRS}]
-            edge.grants = {f"alice@{OURS}": "FedPic"}
-            edge.edge |= {
-                "resolvers": ["{}:{}".format(*dns.address)],
-                "inside": {"server": "prosody", "host": "127.0.0.1", "port": listener.sockets[0].getsockname()[1]},
-            }
-            stack.push_async_callback(server.stop)
-            await edge.start()
-            port = edge.port
+        server, port = await START[kind](stack, directory, sink, dns, ca)
+        await asyncio.wait_for(sink.connected.wait(), 20)
+        if ca is not None:
+            ca.issue(THEIRS).write_files(directory / "theirs")
+            context = secure.client_context(directory / "theirs")
+            _reader, writer = await secure.open_stream(port, THEIRS, OURS, context)
         else:
-            server, port, components = prosody.Prosody(directory), free_port(), free_port()
-            config = prosody.COMMON.replace("debug =", "warn =").format(directory=directory, c2s=server.c2s)
-            config += PROSODY.format(s2s=port, components=components, dns_host=dns.address[0], dns_port=dns.address[1])
-            stack.push_async_callback(server.stop)
-            await server.start(config, "nobody.example", {})
-            await wait_port(port, server)
-            await wait_port(components, server)
-            reading = asyncio.create_task(sink.connect(components))
-            stack.callback(reading.cancel)
-        partner.routes[OURS] = ("127.0.0.1", port)
-        return await measure(kind, server, partner, sink)
+            partner.routes[OURS] = ("127.0.0.1", port)
+            link = await partner.verified_stream(THEIRS, OURS)
+            # The stream's socket itself: a stand-in keeps all that it sends, which is right for tests and wrong here.
+            writer = link.wire._writer
+        return await measure(f"{kind}, {'TLS' if tls else 'plain'}", server, writer, sink, MANY[kind])
 
 
 def test_relay_against_a_peer(capsys: pytest.CaptureFixture[str]) -> None:
     if prosody.MISSING:
         pytest.skip(prosody.MISSING)
-    results = []
-    for kind in ("xmpp-edge", "Prosody"):
-        with tempfile.TemporaryDirectory(prefix="bench-") as place:
-            results.append(asyncio.run(through(kind, Path(place) / "relay")))
+    results = {}
+    for tls in (False, True):
+        for kind in START:
+            with tempfile.TemporaryDirectory(prefix="bench-") as place:
+                results[kind, tls] = asyncio.run(through(kind, Path(place) / "relay", tls))
     with capsys.disabled():
         print(f"\n| relay | messages/s | CPU us, saturated | CPU us at {RATE}/s | p99 ms at {RATE}/s | memory MiB |")
         print("| --- | --- | --- | --- | --- | --- |")
-        print("\n".join(result.row() for result in results))
-    ours, peer = results
-    assert ours.saturated < peer.saturated / 2
-    assert ours.memory < 64
+        print("\n".join(result.row() for result in results.values()))
+    for tls in (False, True):
+        assert results["xmpp-edge", tls].saturated < results["Prosody", tls].saturated / 2
+        assert results["xmpp-edge", tls].memory < 64
+    # Records are 16 KiB at most, and what one read brings is decrypted, parsed and passed on together.
+    assert results["xmpp-edge", True].saturated < 2 * results["xmpp-edge", False].saturated
