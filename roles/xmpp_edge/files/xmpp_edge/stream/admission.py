@@ -3,17 +3,38 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Gates 1 to 3 before a stream that a partner opens: who may be here at all, and by which method.
 
-Everything here raises Refusal when a gate is shut, and costs no more than a look into tables; only ``offer_secured``
-has a certificate judged.
+Everything here raises Refusal when a gate is shut, and costs no more than a look into tables; ``offer_secured`` and
+``admit_external`` have a certificate judged.
 """
 
 from __future__ import annotations
 
+from typing import Protocol
+
+from ..xml.element import Element
+from . import external
+from .actions import Pair
+from .external import SaslFailure
 from .features import EXTERNAL, Features
 from .machine import Refusal
 from .policy import PartnerView, StreamPolicy
 from .security import Credentials, Tls, Trust
 from .settings import Settings
+
+
+class Stream(Protocol):
+    """What a stream knows about itself."""
+
+    policy: StreamPolicy
+    credentials: Credentials
+    tls: Tls | None
+    local: str | None
+    remote: str | None
+    stream_id: str
+
+    @property
+    def pairs(self) -> dict[Pair, str]:
+        """The proven pairs, each with its method."""
 
 
 def admit(policy: StreamPolicy, local: str | None, remote: str | None) -> PartnerView | None:
@@ -33,17 +54,15 @@ def admit(policy: StreamPolicy, local: str | None, remote: str | None) -> Partne
     return partner
 
 
-def admit_dialback(
-    policy: StreamPolicy, local: str, remote: str, tls: Tls | None, credentials: Credentials
-) -> PartnerView | None:
+def admit_dialback(local: str, remote: str, stream: Stream) -> None:
     """Gates 1 to 3 for a dialback request on a stream like this."""
-    partner = admit(policy, local, remote)
+    partner = admit(stream.policy, local, remote)
     assert partner is not None
     methods = partner.auth_methods
-    if dialback_method(tls) in methods:
-        return partner
-    if tls is None:
-        raise demands_tls(local, remote, credentials)
+    if dialback_method(stream.tls) in methods:
+        return
+    if stream.tls is None:
+        raise demands_tls(local, remote, stream.credentials)
     if "sasl_tls" in methods:
         text = f"the record of {remote} at this server demands SASL EXTERNAL, on a stream of its own"
         raise Refusal("dialback_not_allowed", "not-authorized", text, local, remote)
@@ -102,6 +121,32 @@ def offer_secured(
         raise Refusal("not_trusted", "not-authorized", distrust(remote, trust), local, remote)
     mechanisms = (EXTERNAL,) if sasl else ()
     return Features(mechanisms=mechanisms, dialback=dialback, dialback_errors=dialback, bidi=True), trust
+
+
+def admit_external(element: Element, stream: Stream) -> Pair:
+    """Gate 3 for SASL: whom it proves, by the header, the certificate and the record; raises SaslFailure as well."""
+    local, remote, tls = stream.local, stream.remote, stream.tls
+    if element.name == "abort":
+        raise SaslFailure("aborted", "")
+    if tls is None:
+        raise SaslFailure("encryption-required", "there is no SASL here without TLS")
+    if element.attrs.get("mechanism") != EXTERNAL:
+        raise SaslFailure("invalid-mechanism", "servers prove themselves by EXTERNAL here")
+    if stream.pairs:
+        raise SaslFailure("malformed-request", "a domain is proven on this stream already; open another one")
+    authzid = external.decode(element.text)
+    partner = admit(stream.policy, local, remote)
+    if partner is None or local is None or remote is None:
+        raise SaslFailure("not-authorized", "the stream header does not say who you are: it has no 'from'")
+    if "sasl_tls" not in partner.auth_methods:
+        raise SaslFailure("invalid-mechanism", f"the record of {remote} at this server has no SASL")
+    if authzid and not external.names(authzid, remote):
+        raise SaslFailure("invalid-authzid", f"on this stream you can act for {remote} only, as its header says")
+    # Judged again, because CAs and revocation lists may have been replaced since EXTERNAL was offered.
+    trust = tls.judge(remote)
+    if not trust.trusted:
+        raise SaslFailure("not-authorized", distrust(remote, trust))
+    return Pair(local, remote)
 
 
 def offer_proven(partner: PartnerView | None) -> Features:

@@ -24,6 +24,8 @@ _HEADSTART_SIZE = 65_536
 class Conversation:
     """Both on one stream. ``patience`` is how long we wait for an acknowledgement that we have asked for."""
 
+    __slots__ = ("_asked", "_before", "_before_size", "_looked", "_most", "_patience", "_sent", "bidi", "received")
+
     def __init__(self, patience: float) -> None:
         self.bidi = False
         """The peer takes stanzas on this stream."""

@@ -21,7 +21,7 @@ from .actions import Action, Authenticated, Deliver, Pair, Refused, Send, StartT
 from .conversation import Conversation
 from .errors import StreamError
 from .external import SaslFailure
-from .features import EXTERNAL, Features
+from .features import Features
 from .honesty import dishonest
 from .machine import Machine, State
 from .policy import PartnerView, StreamPolicy
@@ -31,6 +31,7 @@ from .settings import Settings
 
 _PROCEED = write_element(Element("proceed", namespaces.TLS))
 _TLS_FAILURE = write_element(Element("failure", namespaces.TLS))
+_NOTHING = Features()
 _STANZAS = frozenset(("message", "presence", "iq"))
 
 
@@ -41,6 +42,29 @@ class Inbound(Machine):
     replaced while it runs.
     Times are those of one monotonic clock.
     """
+
+    # A crowd of strangers has one of these each.
+    __slots__ = (
+        "_by_domains",
+        "_conversation",
+        "_counted",
+        "_handshaking",
+        "_keepalive_expected",
+        "_make_id",
+        "_named",
+        "_offered",
+        "_receiving",
+        "_silence",
+        "_succeeded",
+        "_version",
+        "credentials",
+        "local",
+        "pairs",
+        "peer_address",
+        "policy",
+        "remote",
+        "stream_id",
+    )
 
     def __init__(
         self,
@@ -68,10 +92,10 @@ class Inbound(Machine):
         """What SASL has proven, until the stream that comes after it is open."""
         self._named = False
         """A header has come on this connection, and those to come name the same domains."""
-        self._offered = Features()
+        self._offered = _NOTHING
         self._handshaking = False
         self._by_domains: dict[tuple[str, str], Pair] = {}
-        self._receiving = Receiving(self, settings, self._prove, self._strike)
+        self._receiving = Receiving(settings)
         self._conversation = Conversation(settings.acknowledgement_timeout)
         self._counted: Received | None = None
         """For the next stanza; here as well because every stanza asks."""
@@ -108,7 +132,7 @@ class Inbound(Machine):
             answer += write_element(features.write(offered))
         actions.append(Send(answer))
         if self._succeeded is not None:
-            self._prove(self._succeeded, "sasl_tls", now, actions)
+            self.prove(self._succeeded, "sasl_tls", now, actions)
             self._succeeded = None
 
     def _name(self, local: str | None, remote: str | None) -> PartnerView | None:
@@ -149,7 +173,7 @@ class Inbound(Machine):
     def _element(self, element: Element, now: float, actions: list[Action]) -> None:
         namespace, name = element.namespace, element.name
         if namespace == namespaces.DIALBACK and name in ("result", "verify"):
-            self._receiving.element(element, now, actions)
+            self._receiving.element(self, element, now, actions)
         elif namespace == namespaces.ACKS:
             self._conversation.element(element, bool(self.pairs), now, actions)
             self._counted = self._conversation.received
@@ -191,7 +215,7 @@ class Inbound(Machine):
 
     def _authenticate(self, element: Element, now: float, actions: list[Action]) -> None:
         try:
-            pair = self._authority(element)
+            pair = admission.admit_external(element, self)
         except SaslFailure as failure:
             text = f"SASL failed with {failure.condition}: {failure.text}"
             actions.append(Refused("sasl_failed", self.local, self.remote, text))
@@ -204,30 +228,6 @@ class Inbound(Machine):
         self.stream_id = self._make_id()
         self._restart()
 
-    def _authority(self, element: Element) -> Pair:
-        """Whom EXTERNAL proves; raises SaslFailure, and Refusal where the policy was replaced since the header."""
-        local, remote, tls = self.local, self.remote, self.tls
-        if element.name == "abort":
-            raise SaslFailure("aborted", "")
-        if tls is None:
-            raise SaslFailure("encryption-required", "there is no SASL here without TLS")
-        if element.attrs.get("mechanism") != EXTERNAL:
-            raise SaslFailure("invalid-mechanism", "servers prove themselves by EXTERNAL here")
-        if self.pairs:
-            raise SaslFailure("malformed-request", "a domain is proven on this stream already; open another one")
-        authzid = external.decode(element.text)
-        partner = admission.admit(self.policy, local, remote)
-        if partner is None or local is None or remote is None:
-            raise SaslFailure("not-authorized", "the stream header does not say who you are: it has no 'from'")
-        if "sasl_tls" not in partner.auth_methods:
-            raise SaslFailure("invalid-mechanism", f"the record of {remote} at this server has no SASL")
-        if authzid and not external.names(authzid, remote):
-            raise SaslFailure("invalid-authzid", f"on this stream you can act for {remote} only, as its header says")
-        trust = tls.judge(remote)
-        if not trust.trusted:
-            raise SaslFailure("not-authorized", admission.distrust(remote, trust))
-        return Pair(local, remote)
-
     # Proof
 
     def verified(self, pair: Pair, stream_id: str, outcome: str, condition: str | None, now: float) -> list[Action]:
@@ -236,13 +236,18 @@ class Inbound(Machine):
         if self._state is not State.OPEN or stream_id != self.stream_id:
             return actions
         try:
-            if not self._receiving.verified(pair, outcome, condition, now, actions):
+            if not self._receiving.verified(self, pair, outcome, condition, now, actions):
                 self._close(None, "dialback_invalid", now, actions)
         except StreamError as error:
             self._fail(error, actions)
         return actions
 
-    def _prove(self, pair: Pair, method: str, now: float, actions: list[Action]) -> None:
+    def strike(self, what: str) -> None:
+        """For dialback: count what a sound peer never does."""
+        self._strike(what)
+
+    def prove(self, pair: Pair, method: str, now: float, actions: list[Action]) -> None:
+        """The pair is proven, by dialback or by SASL."""
         if not self.pairs:
             partner = self.policy.partner(pair.remote)
             self._keepalive_expected = partner is not None and partner.keepalive
@@ -327,7 +332,7 @@ class Inbound(Machine):
         yield from self._conversation.deadlines()
 
     def _tick(self, now: float, actions: list[Action]) -> None:
-        self._receiving.tick(now, actions)
+        self._receiving.tick(self, now, actions)
         settings = self._settings
         if not self.pairs:
             if now >= self._began + settings.stream_establishment_timeout:
