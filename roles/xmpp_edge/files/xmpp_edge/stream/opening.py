@@ -48,6 +48,7 @@ class Opening(Machine):
     # As in Machine, so that those of the stream itself stay few.
     __slots__ = (
         "_avoid",
+        "_bidi",
         "_challenged",
         "_connected",
         "_credentials",
@@ -55,8 +56,15 @@ class Opening(Machine):
         "_failures",
         "_methods",
         "_nothing_left",
+        "_offered",
+        "_partner",
+        "_settled",
+        "_step",
         "_trusted",
         "_version",
+        "pair",
+        "purpose",
+        "stream_id",
     )
 
     def __init__(
