@@ -293,9 +293,7 @@ class Incoming:
         connection, tls = self.connection, self.current.tls
         problem = ""
         if not self.everyone.pace.allows(address_key(connection.peer), connection.loop.time()):
-            problem = (
-                "Too many TLS handshakes from this address; its server has to keep streams open for longer."
-            )
+            problem = "Too many TLS handshakes from this address; its server has to keep streams open for longer."
         elif not tls.has_certificate():
             # It went with a reload that came in between.
             problem = "There is no certificate any more; assign one for the usage `external`."
