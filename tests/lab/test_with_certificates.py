@@ -55,7 +55,8 @@ def shown_fingerprint() -> str:
 
 
 def methods(lab: Lab) -> set[str]:
-    streams = [stream for stream in lab.edge_streams()["streams"] if stream["state"] == "established"]
+    streams = [stream for stream in lab.edge_streams()["streams"] if stream["state"] == "up"]
+    assert all(stream["encrypted"] for stream in streams if stream["pairs"][0]["remote"] == PARTNER_DOMAIN)
     return {pair["method"] for stream in streams for pair in stream["pairs"] if pair["remote"] == PARTNER_DOMAIN}
 
 

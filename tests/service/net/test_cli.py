@@ -177,6 +177,15 @@ def test_status_names_the_certificates_and_what_is_wrong(records, capsys):
     assert "so TLS is not offered" in cli._describe_status({**status, "certificates": []})
 
 
+def test_streams_say_what_is_encrypted_and_what_is_proven(records, capsys):
+    pair = {"local": "a.example", "remote": "b.example", "method": "sasl_tls", "trusted": True}
+    stream = {"direction": "in", "state": "up", "address": "192.0.2.1", "tls": "TLSv1.3 X", "bidi": True, "stanzas": 3}
+    stranger = {**stream, "state": "negotiating", "tls": None, "bidi": False, "pairs": []}
+    told = cli._describe_streams([{**stream, "pairs": [pair]}, stranger]).splitlines()
+    assert told[0].endswith("a.example - b.example by sasl_tls, TLSv1.3 X, both ways, 3 stanzas")
+    assert told[1].endswith("nothing proven, not encrypted, 3 stanzas")
+
+
 def test_a_life(records, capsys):
     async def ours(*words: str) -> tuple[int, str, str]:
         """In this process, because starting many takes long on a busy machine."""

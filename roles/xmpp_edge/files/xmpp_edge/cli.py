@@ -229,9 +229,11 @@ def _describe_streams(streams: list[dict[str, Any]]) -> str:
             f"{pair['local']} - {pair['remote']}" + (f" by {pair['method']}" if pair["method"] else "")
             for pair in stream["pairs"]
         )
+        facts = [stream["tls"] or "not encrypted"] * bool(stream["address"]) + ["both ways"] * bool(stream["bidi"])
+        pairs = ", ".join([pairs or "nothing proven", *facts])
         waiting = f", {stream['queued']} waiting" if stream.get("queued") else ""
         error = f"\n      {stream['error']}" if stream.get("error") else ""
-        row = f"{stream['direction']:<4}{stream['state']:<12}{stream['address'] or '-'}  {pairs or 'nothing proven'}"
+        row = f"{stream['direction']:<4}{stream['state']:<12}{stream['address'] or '-'}  {pairs}"
         rows.append(f"{row}, {stream['stanzas']} stanzas{waiting}{error}")
     return "\n".join(rows) or "No streams are open."
 
