@@ -38,6 +38,7 @@ IDN_ASCII = "xn--bcher-kva.example"
 class Partner:
     ca_file: str | None = None
     pins: tuple[str, ...] = ()
+    auth_methods: tuple[str, ...] = ("sasl_tls",)
 
 
 @dataclass
@@ -326,6 +327,21 @@ def test_without_a_ca_file_the_system_is_asked(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setenv("SSL_CERT_FILE", ca_file)
     assert Judge(Records()).trust(ROOT.issue(DOMAIN).presented, DOMAIN).trusted
     assert Judge(Records()).trust(STRANGER.issue(DOMAIN).presented, DOMAIN).reason == "unknown_ca"
+
+
+def test_a_host_without_cas_matters_only_to_those_who_are_judged(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(ROOT.write(tmp_path / "ca.pem")))
+    (tmp_path / "ca.pem").write_text("empty")
+    for partner, told in [
+        (Partner(), True),
+        (Partner(auth_methods=("tls_dialback",)), False),
+        (Partner(str(tmp_path / "own.pem")), True),
+    ]:
+        problems = Judge(Records(by_domain={DOMAIN: partner})).problems
+        assert bool(problems) == told
+        assert all("repair it and reload" in problem for problem in problems)
 
 
 def test_the_store_of_this_host_can_be_read() -> None:

@@ -148,6 +148,15 @@ def test_what_is_no_list_is_told(made: Callable[..., Judge]) -> None:
     assert "0.pem" in made((b"rubbish",), "if_available").problems[0]
 
 
+def test_a_list_out_of_date_is_told_until_a_newer_one_is_there(made: Callable[..., Judge], tmp_path: Path) -> None:
+    judge = made((ROOT.crl(), ISSUING.crl(days=EXPIRED)), "if_available")
+    (told,) = judge.problems
+    assert "CN=Issuing CA is out of date" in told
+    assert "1.pem" in told
+    (tmp_path / "crls" / "2.pem").write_bytes(ISSUING.crl())
+    assert Judge(Records(str(tmp_path / "ca.pem")), tmp_path / "crls").problems == ()
+
+
 def test_a_pinned_certificate_that_nobody_issued_needs_no_list(made: Callable[..., Judge]) -> None:
     pair = self_signed(DOMAIN)
     assert made((), "always", pins=(pair.pin,)).trust(pair.presented, DOMAIN).trusted

@@ -38,6 +38,9 @@ class _Partner(Protocol):
     @property
     def pins(self) -> Sequence[str]: ...
 
+    @property
+    def auth_methods(self) -> Sequence[str]: ...
+
 
 class TrustPolicy(Protocol):
     """What the records say about certificates."""
@@ -74,9 +77,22 @@ class Judge:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """Files that are of no use as they are: who depends on them is not trusted."""
-        broken = (str(each) for each in self._anchors.values() if isinstance(each, AnchorsError))
-        return (*broken, *self._revocations.problems)
+        """Files that are of no use as they are, each with the remedy."""
+        broken = (
+            f"{each}: no certificate is trusted by it; repair it and reload."
+            for path, each in self._anchors.items()
+            if isinstance(each, AnchorsError) and self._asked(path)
+        )
+        return (*broken, *self._revocations.problems, *self._revocations.stale(self._now()))
+
+    def _asked(self, path: str | None) -> bool:
+        """Somebody has to come from there. Where all go by dialback, it is no matter what the host trusts."""
+        general = path == self._policy.ca_file
+        return path is not None or any(
+            partner.ca_file == path or (general and partner.ca_file is None)
+            for partner in self._policy.partners
+            if "sasl_tls" in partner.auth_methods
+        )
 
     def trust(self, chain: Sequence[x509.Certificate], domain: str) -> Trust:
         """The verdict on a chain and a domain (a U-label)."""

@@ -11,7 +11,7 @@ such certificates at all (issuingDistributionPoint).
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -29,6 +29,7 @@ _MAX_BYTES = 32 * 1024 * 1024
 class List:
     """One list of one CA."""
 
+    path: Path
     content: x509.CertificateRevocationList
     revoked: Mapping[int, datetime]
     _signers: dict[x509.Certificate, bool] = field(default_factory=dict, compare=False)
@@ -60,6 +61,13 @@ class Revocations:
         for certificate, issuer in itertools.pairwise(path):
             self._one(certificate, issuer, now, required=required)
 
+    def stale(self, now: datetime) -> Iterator[str]:
+        """Lists whose time is over while no newer one of their CA is there, each with the remedy."""
+        for issuer, lists in self.lists.items():
+            if not any(_in_force(each.content, now) for each in lists):
+                paths = ", ".join(str(each.path) for each in lists)
+                yield f"The revocation list of {_name(issuer)} is out of date: replace {paths} and reload."
+
     def _one(self, certificate: x509.Certificate, issuer: x509.Certificate, now: datetime, *, required: bool) -> None:
         own = [each for each in self.lists.get(certificate.issuer, ()) if each.signed_by(issuer)]
         listed = [since for each in own if (since := each.revoked.get(certificate.serial_number)) is not None]
@@ -85,7 +93,7 @@ def load(directory: str | Path | None) -> Revocations:
         try:
             found = _read(path)
         except Exception as problem:  # noqa: BLE001 - cryptography has many words for what it cannot read
-            problems.append(f"{path} is no revocation list that can be read: {problem}")
+            problems.append(f"{path} is no revocation list that can be read ({problem}): replace it and reload.")
             continue
         issuer = found.content.issuer
         lists[issuer] = (*lists.get(issuer, ()), found)
@@ -101,10 +109,10 @@ def _files(directory: str | Path | None, problems: list[str]) -> Sequence[Path]:
     except FileNotFoundError:
         return ()
     except OSError as problem:
-        problems.append(f"{directory} cannot be read: {problem.strerror}")
+        problems.append(f"{directory} cannot be read ({problem.strerror}): no revocation list is in force.")
         return ()
     if len(found) > _MAX_FILES:
-        problems.append(f"{directory} has {len(found)} files, the first {_MAX_FILES} are read")
+        problems.append(f"{directory} has {len(found)} files, and only the first {_MAX_FILES} are read: clear it up.")
     return found[:_MAX_FILES]
 
 
@@ -116,7 +124,7 @@ def _read(path: Path) -> List:
     found = x509.load_pem_x509_crl(content) if pem else x509.load_der_x509_crl(content)
     # What is read late has to be readable too.
     hash(found.issuer), found.extensions, found.next_update_utc
-    return List(found, _entries(found))
+    return List(path, found, _entries(found))
 
 
 def _entries(one: x509.CertificateRevocationList) -> dict[int, datetime]:
