@@ -162,7 +162,7 @@ class Authority:
             x509.BasicConstraints(ca=is_ca, path_length=path_length if is_ca else None), critical=True
         )
         if key_usage:
-            builder = builder.add_extension(_CA_USAGE, critical=True)
+            builder = builder.add_extension(_key_usage("digital_signature", "key_cert_sign", "crl_sign"), critical=True)
         if permitted or excluded:
             constraints = x509.NameConstraints(_general(permitted) or None, _general(excluded) or None)
             builder = builder.add_extension(constraints, critical=True)
@@ -203,10 +203,13 @@ class Authority:
         key: str | Key = "ec",
         sha1: bool = False,
         identifiers: bool = True,
+        key_usage: Sequence[str] | None = None,
     ) -> Pair:
-        """A leaf. ``usages=None`` leaves the extension out; ``identifiers`` are those of the keys."""
+        """A leaf. ``None`` leaves an extension out; ``identifiers`` are those of the keys."""
         own = make_key(key) if isinstance(key, str) else key
         builder = _leaf(own, self.name, names, common_name, usages, days)
+        if key_usage is not None:
+            builder = builder.add_extension(_key_usage(*key_usage), critical=True)
         if identifiers:
             builder = _identified(builder, own, self.key)
         return Pair(own, self._sign(builder, sha1), self.chain)
@@ -265,17 +268,12 @@ def pem(*certificates: x509.Certificate) -> bytes:
     return b"".join(each.public_bytes(serialization.Encoding.PEM) for each in certificates)
 
 
-_CA_USAGE = x509.KeyUsage(
-    digital_signature=True,
-    content_commitment=False,
-    key_encipherment=False,
-    data_encipherment=False,
-    key_agreement=False,
-    key_cert_sign=True,
-    crl_sign=True,
-    encipher_only=False,
-    decipher_only=False,
-)
+def _key_usage(*purposes: str) -> x509.KeyUsage:
+    every = (
+        *("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement"),
+        *("key_cert_sign", "crl_sign", "encipher_only", "decipher_only"),
+    )
+    return x509.KeyUsage(**{purpose: purpose in purposes for purpose in every})
 
 
 def _general(names: Iterable[Name]) -> list[x509.GeneralName]:

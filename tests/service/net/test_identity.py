@@ -177,6 +177,10 @@ PATHS = [
     Row("56-no-usage", lambda: ROOT.issue(DOMAIN, usages=None)),
     Row("56-any-usage", lambda: ROOT.issue(DOMAIN, usages=[ANY])),
     Row("56-client-only", lambda: ROOT.issue(DOMAIN, usages=[CLIENT]), "wrong_usage", says="serverAuth"),
+    Row("56-key-for-tls", lambda: ROOT.issue(DOMAIN, key_usage=["digital_signature"])),
+    Row("56-key-for-tls-1.2", lambda: ROOT.issue(DOMAIN, key_usage=["key_encipherment"])),
+    Row("56-key-for-documents", lambda: ROOT.issue(DOMAIN, key_usage=["content_commitment"]), "wrong_usage"),
+    Row("56-key-for-certificates", lambda: ROOT.issue(DOMAIN, key_usage=["key_cert_sign"]), "wrong_usage"),
     Row("56-both", lambda: ROOT.issue(DOMAIN, usages=BOTH)),
     Row(
         "58-intermediate-missing",

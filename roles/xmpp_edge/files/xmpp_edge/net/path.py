@@ -67,6 +67,10 @@ def leaf_fits(leaf: x509.Certificate, now: datetime) -> None:
             "wrong_usage",
             "the certificate is not for servers (its extended key usage lacks serverAuth); get one that is",
         )
+    if not _for_tls(leaf):
+        raise Distrust(
+            "wrong_usage", "the key of the certificate is not for TLS (its key usage lacks digitalSignature)"
+        )
 
 
 def validated(chain: Chain, anchors: Anchors, now: datetime, *, bound: bool) -> Chain:
@@ -208,6 +212,14 @@ def _usages(certificate: x509.Certificate) -> set[x509.ObjectIdentifier] | None:
         return set(certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
     except x509.ExtensionNotFound:
         return None
+
+
+def _for_tls(certificate: x509.Certificate) -> bool:
+    try:
+        usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
+    except x509.ExtensionNotFound:
+        return True
+    return usage.digital_signature or usage.key_encipherment or usage.key_agreement
 
 
 def _named(certificate: x509.Certificate) -> str:
