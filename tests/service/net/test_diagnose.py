@@ -16,10 +16,19 @@ from peers.raw import Listener
 from peers.scripted import Offer, Scripted
 from peers.tls import Options
 
-from .harness import OURS, QUICK, THEIRS, TLS, TLS_OR_DIALBACK, Records, World, run, world, zones
+from .harness import OURS, PLAIN, QUICK, THEIRS, TLS, TLS_OR_DIALBACK, Records, World, run, world, zones
 
 BEFORE = ["federation", "partner", "srv", "tcp", "own_srv", "inside_link"]
 STEPS = [*BEFORE, "tls", "certificate", "method", "stream", "ping"]
+
+
+class Authorities:
+    """One for us and one for the partner, made once: keys take time."""
+
+    ours = Authority("Our CA")
+    theirs = Authority("Their CA")
+    identity = ours.issue(OURS)
+    partner = theirs.issue(THEIRS)
 
 
 def publish(here: World, ours: list[str] | None = None, theirs: list[str] | None = None) -> None:
@@ -137,6 +146,26 @@ def test_another_edge_beside_this_one_is_no_fault():
     run(test)
 
 
+def test_a_name_of_ours_that_leads_to_direct_tls_as_well_is_no_fault():
+    def secured(records: Records) -> None:
+        records.certify(Authorities.identity, Authorities.theirs, **PLAIN)
+        records.partners[0].pop("ca_file")
+        records.edge["direct_tls_port"] = 5270
+
+    async def test() -> None:
+        async with world(change=secured) as here:
+            lines = [
+                f"_xmpps-server._tcp 60 IN SRV 0 0 {here.direct_address[1]} edge",
+                f"_xmpp-server._tcp 60 IN SRV 5 0 {here.address[1]} edge",
+            ]
+            for published in (lines, lines[:1]):
+                publish(here, ours=[*published, "edge 60 IN A 127.0.0.1"])
+                _unused, steps = await diagnose(here)
+                assert steps["own_srv"]["result"] == "pass", steps["own_srv"]
+
+    run(test)
+
+
 def test_our_own_name_not_published_is_found_out():
     async def test() -> None:
         async with world() as here:
@@ -236,15 +265,6 @@ def test_a_link_that_pauses_is_tried_again_because_somebody_asks():
 
 
 # With TLS
-
-
-class Authorities:
-    """One for us and one for the partner, made once: keys take time."""
-
-    ours = Authority("Our CA")
-    theirs = Authority("Their CA")
-    identity = ours.issue(OURS)
-    partner = theirs.issue(THEIRS)
 
 
 async def examine(offer: Offer, record: dict[str, Any], **server: Any) -> dict[str, Any]:

@@ -260,6 +260,24 @@ def test_a_peer_that_does_not_read_is_given_up_and_every_stanza_is_answered_for(
     run(test)
 
 
+@pytest.mark.parametrize("goodbye", [b"</stream:stream>", b""])
+def test_a_peer_that_hangs_up_as_soon_as_it_has_said_yes_is_not_called_without_end(goodbye):
+    async def test() -> None:
+        async with world(timing=replace(QUICK, first_retry=60, longest_retry=60)) as here, Listener() as listener:
+            lead_to(here, listener.port)
+            await here.inside.send_message(DESK, BOB, "x", id_="m")
+            peer = await listener.accept()
+            await peer.until(rb"<stream:stream [^>]*>")
+            await peer.send(HEADER)
+            await peer.until(rb"<db:result [^>]*>[0-9a-f]{64}</db:result>")
+            await peer.send(VALID + goodbye)
+            await peer.close()
+            assert error(await bounce(here, "m")) == ("wait", "remote-server-timeout")
+            assert listener.waiting == 0
+
+    run(test)
+
+
 def test_the_next_target_is_tried_when_the_first_does_not_answer():
     async def test() -> None:
         async with world() as here:

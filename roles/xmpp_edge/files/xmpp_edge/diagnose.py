@@ -17,6 +17,7 @@ from typing import Any
 from .config import Partner
 from .current import Current
 from .examine import Fault, Skip, certificate, method, tls
+from .net.addresses import is_ours
 from .net.dial import Candidate, Dialer, DialFailed, Endpoint
 from .net.incoming import Incomings
 from .net.knock import Knock
@@ -170,8 +171,8 @@ class Diagnosis:
         try:
             for target in await self.dialer.resolver.targets(domain):
                 for address in await self.dialer.resolver.addresses(target.host):
-                    endpoint = Endpoint(target.host, address, target.port)
-                    answers[await self._knock(endpoint, domain)].append(str(endpoint))
+                    endpoint = Endpoint(target.host, address, target.port, target.direct)
+                    answers[await self._is_here(endpoint, domain)].append(str(endpoint))
         except LookupFailed as failure:
             raise Fault(
                 f"Partners cannot find {domain}: {failure.text}"
@@ -189,6 +190,13 @@ class Diagnosis:
             f"{domain} leads to {', '.join(answers[None][:5])}, which cannot be reached from this host;"
             " if that is an address translated to this edge, test it from outside."
         )
+
+    async def _is_here(self, endpoint: Endpoint, domain: str) -> bool | None:
+        """Whether our own listener is behind an address; None when that cannot be told."""
+        if endpoint.direct:
+            # There, it would take TLS to hear anything.
+            return True if endpoint.port in self.dialer.ports() and is_ours(endpoint.address) else None
+        return await self._knock(endpoint, domain)
 
     async def _knock(self, endpoint: Endpoint, domain: str) -> bool | None:
         """Whether our own listener is behind an address; None when nobody answers."""

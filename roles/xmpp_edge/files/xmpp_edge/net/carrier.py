@@ -41,6 +41,8 @@ class Carrier:
     def __init__(self, connection: Connection, machine: Sender, give_back: GiveBack) -> None:
         self.connection = connection
         self.machine = machine
+        self.used = False
+        """Something was written."""
         self.spent = False
         """It takes no more; what it has not answered for is told when it is gone."""
         self.unacknowledged: tuple[Stanza, ...] | None = None
@@ -68,6 +70,7 @@ class Carrier:
         if isinstance(first, Unsent):
             self._give_back(stanza, first.condition, first.text)
             return True
+        self.used = True
         self.connection.send(actions)
         if not counted:
             self._ledger.note(self.connection, stanza, now)

@@ -67,6 +67,11 @@ class Outgoing:
         """What one more attempt may leave out, because this one has failed by it and the record can do without."""
         return self.machine.retry_without if self.machine is not None else None
 
+    @property
+    def useful(self) -> bool:
+        """It has carried a stanza."""
+        return self.carrier is not None and self.carrier.used
+
     def let_go(self, condition: str | None, text: str) -> None:
         """The route goes on without it; it closes by itself."""
         self._let_go = True

@@ -231,7 +231,8 @@ class Route:
         )
         self._choose()
         short = self._loop.time() - stream.up_at < _SETTLED
-        if self.carrier is None and short and closed is not None and closed.condition is not None:
+        useless = (closed is not None and closed.condition is not None) or not stream.useful
+        if self.carrier is None and self._task is None and short and useless:
             self._fail(DialFailed(TIMEOUT, text))
         else:
             self._go_on()
@@ -289,10 +290,14 @@ class Route:
             failure = problem
         if self._task is asyncio.current_task():
             self._task = None
+        if failure is None and self.carrier is None and self._queue:
+            failure = DialFailed(TIMEOUT, f"{self.pair.remote} ended the stream as soon as it was open.")
         if failure is not None:
             self._failed = self.stream.facts() if self.stream is not None else None
             self._drop(None, "")
             self._fail(failure)
+        elif self.carrier is None:
+            self.everyone.forget(self)
 
     def _try(self, partner: Partner, candidate: Candidate, avoid: Container[str]) -> Outgoing:
         self.stream = stream = Outgoing(self, partner, candidate, avoid)

@@ -128,6 +128,9 @@ class Routes:
                 route.shut("host-gone", "not-allowed", "The sender's domain is no longer served.")
             elif pair.remote in change.remote_domains or (again and not route.up):
                 route.renew()
+            else:
+                # Whatever has been changed, such as a certificate, may be what was missing.
+                route.forget_failure()
 
     async def drain(self, seconds: float) -> None:
         """Let go what can go within the time, give back the rest, and close."""

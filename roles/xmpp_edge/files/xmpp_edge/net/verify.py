@@ -59,8 +59,9 @@ class Verifiers:
 
     def apply(self, change: Difference) -> None:
         """Questions under way at changed partners fail; the partner will ask again."""
+        # Whatever has been changed may be what was missing.
+        self.failed.clear()
         for remote in change.remote_domains:
-            self.failed.pop(remote, None)
             if remote in self.open:
                 self.open[remote].stop("reset")
 
