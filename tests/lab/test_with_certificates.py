@@ -61,36 +61,43 @@ def methods(lab: Lab) -> set[str]:
 
 
 @pytest.mark.foundation
-def test_one_run_makes_a_federation_with_certificates(lab: Lab, authority: LabAuthority) -> None:
+def test_who_needs_no_certificate_is_served_while_the_ca_is_silent(lab: Lab, authority: LabAuthority) -> None:
     authority.equip(lab)
     (lab.inventory / "secrets/partners.pem").write_bytes(authority.ca.pem)
-    lab.edit(
-        "federation",
-        lambda variables: variables["xmpp_edge_partners"].append({
-            "domain": PARTNER_DOMAIN,
-            "partner_type": "federated",
-            "ca_file": "/etc/xmpp-edge/ca/partners.pem",
-            "pins": [f"sha256:{authority.partner.pin}"],
-        }),
-    )  # fmt: skip
-    lab.edit(
-        "xmpp_edge",
-        lambda variables: variables.update(
-            xmpp_edge_ca_files=["{{ inventory_dir }}/secrets/partners.pem"],
-            xmpp_edge_crls=[{"url": authority.list_url}],
-            xmpp_edge_check_crls="always",
-            xmpp_edge_direct_tls_port=DIRECT_PORT,
-            xmpp_edge_certificate={
-                "common_name": EDGE,
-                "issue": "own_ca",
-                "ca_cert": authority.ca.pem.decode(),
-                "ca_key": authority.key_pem,
-            },
-        ),
-    )
+    partner = {
+        "domain": PARTNER_DOMAIN,
+        "partner_type": "federated",
+        "ca_file": "/etc/xmpp-edge/ca/partners.pem",
+        "pins": [f"sha256:{authority.partner.pin}"],
+    }
+    lab.edit("federation", lambda variables: variables["xmpp_edge_partners"].append(partner))
+    settings = {
+        "xmpp_edge_ca_files": ["{{ inventory_dir }}/secrets/partners.pem"],
+        "xmpp_edge_crls": [{"url": authority.list_url}],
+        "xmpp_edge_check_crls": "always",
+        "xmpp_edge_direct_tls_port": DIRECT_PORT,
+        "xmpp_edge_certificate": {"common_name": EDGE},
+        "xmpp_edge_certificate_request": "{{ inventory_dir }}/edge.csr",
+    }
+    lab.edit("xmpp_edge", lambda variables: variables.update(settings))
     lab.play("xmpp.federation.wheelhouse").must_succeed()
     assert lab.apply("--check", "--diff").changes
+    lab.apply("-e", "xmpp_edge_verify_strict=false")
+    assert "CERTIFICATE REQUEST" in (lab.inventory / "edge.csr").read_text()
+    assert any("no certificate" in text for text in lab.edge_status()["warnings"])
+    assert_talking((ALICE, ROMEO), (ROMEO, ALICE))
+    outward, inward = exchange(*BOTH_WAYS)
+    assert not outward.arrived
+    assert not inward.arrived
+
+
+@pytest.mark.foundation
+def test_the_answer_of_the_ca_lets_the_others_in(lab: Lab, authority: LabAuthority) -> None:
+    issuer = {"issue": "own_ca", "ca_cert": authority.ca.pem.decode(), "ca_key": authority.key_pem}
+    lab.edit("xmpp_edge", lambda variables: variables["xmpp_edge_certificate"].update(issuer))
+    pids = main_pids(lab)
     lab.apply()
+    assert main_pids(lab) == pids
     assert_talking(*BOTH_WAYS, (ALICE, ROMEO), (ROMEO, ALICE))
     assert methods(lab) == {"sasl_tls"}
 
