@@ -140,5 +140,13 @@ def test_it_is_full_by_number_and_by_bytes() -> None:
     assert not sent.full
     sent.note(stanzas(1, "x" * 1000)[0], 0)
     assert sent.full
+    assert not sent.overfull
+    sent.note(stanzas(1, "x" * 1000)[0], 0)
+    assert sent.overfull
     sent.take()
     assert not sent.full
+    for stanza in stanzas(5):
+        sent.note(stanza, 0)
+    assert not sent.overfull
+    sent.note(stanzas(1)[0], 0)
+    assert sent.overfull

@@ -96,8 +96,12 @@ def test_open_questions_are_answered(condition: str, _bounce: str, verified: str
 
 def test_another_host_is_not_followed() -> None:
     actions = feed(outgoing(LAX), THEIR_HEADER + error("see-other-host", "evil.example:5269"))
-    assert list(kinds(actions)) == ["Send", "Failed", "Closed"]
-    assert only(actions, Failed)[0].condition == TIMEOUT
+    text = "partner.example ended the stream (see-other-host: evil.example:5269)"
+    assert actions == [
+        Send(END.encode()),
+        Failed(PAIR, TIMEOUT, text),
+        Closed("see-other-host", "evil.example:5269", "peer"),
+    ]
 
 
 def test_after_the_proof_nothing_fails_any_more() -> None:

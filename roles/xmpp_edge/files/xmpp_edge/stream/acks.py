@@ -108,6 +108,11 @@ class Sent:
         """So much is unacknowledged that no more should be sent before some of it is."""
         return len(self._open) >= self.most or self._size >= self.most_bytes
 
+    @property
+    def overfull(self) -> bool:
+        """Somebody has gone on all the same, for as much again."""
+        return len(self._open) >= 2 * self.most or self._size >= 2 * self.most_bytes
+
     def note(self, stanza: Stanza, now: float) -> bool:
         """A stanza is being sent; whether to ask for an answer with it."""
         self._open.append(stanza)

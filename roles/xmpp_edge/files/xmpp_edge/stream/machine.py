@@ -282,13 +282,15 @@ class Machine(ABC):
         self._end(None, "", "peer", actions)
 
     def _peer_failed(self, error: Element, actions: list[Action]) -> None:
-        condition, text = "undefined-condition", ""
+        condition, text, inner = "undefined-condition", "", ""
         for child in error.children:
             if child.namespace == namespaces.STREAM_ERRORS:
                 if child.name == "text":
                     text = child.text
                 else:
-                    condition = child.name
+                    condition, inner = child.name, child.text
+        # Only see-other-host has text of its own: where it would have us go.
+        text = text or inner.strip()
         if self._state is not State.CLOSING:
             actions.append(Send(CLOSE))
         self._end(condition, text, "peer", actions)

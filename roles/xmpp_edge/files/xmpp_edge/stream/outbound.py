@@ -210,7 +210,7 @@ class Outbound(Opening):
                 self._sent = None
             else:
                 sent.note(stanza, now)
-        elif len(sent) >= 2 * sent.most:
+        elif sent.overfull:
             return [Unsent(stanza, "resource-constraint", f"{self.pair.remote} takes stanzas too slowly")]
         elif sent.note(stanza, now):
             sent.asked(now)
