@@ -14,6 +14,8 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+from hypothesis import given
+from hypothesis import strategies as st
 from OpenSSL import SSL
 from peers.authority import CLIENT, SERVER, Authority, Pair, self_signed, srv_name, xmpp_addr
 from peers.tls import ALPN, DEFAULT, Options, context
@@ -23,6 +25,7 @@ from xmpp_edge.net.tls import Channel, TlsError
 from xmpp_edge.stream.security import Trust
 
 OURS, THEIRS = "inside.example", "partner.example"
+SPOILT = self_signed(THEIRS)
 
 
 class Stranger:
@@ -457,6 +460,42 @@ def test_what_the_peer_says_by_an_alert_is_told_in_words(alert, told):
     channel.start()
     with pytest.raises(TlsError, match=told):
         channel.receive(bytes((0x15, 3, 3, 0, 2, 2, alert)))
+
+
+@pytest.fixture(scope="module")
+def lasting(root, tmp_path_factory) -> Contexts:
+    return load(tmp_path_factory.mktemp("own"), external=root.issue(OURS))
+
+
+PARTS = st.integers(0, 9_999)
+"""Places as parts of a length, because no two handshakes have the same."""
+
+
+@given(
+    server=st.booleans(),
+    highest=st.sampled_from((SSL.TLS1_2_VERSION, SSL.TLS1_3_VERSION)),
+    step=st.integers(0, 3),
+    place=PARTS,
+    cut=PARTS,
+    gone=st.integers(0, 3),
+    put=st.binary(max_size=3),
+)
+def test_spoiled_bytes_are_a_failure_of_tls_and_nothing_else(lasting, server, highest, step, place, cut, gone, put):
+    """At any step of either side: a byte changed, some left out, some put in, and the flight cut in two."""
+    channel = lasting.server() if server else lasting.client(OURS, THEIRS)
+    peer = Stranger(SPOILT, Options(highest=highest, sni=OURS), server=not server)
+    if not server:
+        channel.start()
+    with contextlib.suppress(TlsError):
+        for number in range(6):
+            theirs = bytearray(peer.step(channel.outgoing()))
+            if number == step:
+                begin = len(theirs) * place // 10_000
+                theirs[begin : begin + gone] = put
+            where = len(theirs) * cut // 10_000
+            assert channel.receive(bytes(theirs[:where])) + channel.receive(bytes(theirs[where:])) == b""
+    if channel.done:
+        assert not channel.facts(lambda: None).judge(THEIRS).trusted
 
 
 # Our own certificates
