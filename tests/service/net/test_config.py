@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 
 import pytest
+from peers.authority import Authority
 from xmpp_edge import config
+from xmpp_edge.net import contexts
 from xmpp_edge.records.errors import RecordError
 
 from .harness import ALICE, CAROL, OURS, PLAIN, THEIRS, Records
@@ -179,3 +181,15 @@ def test_parts_of_the_edge_are_told_apart(records, edge, field):
     change = compare(records, lambda records: records.edge.update(edge))
     fields = ("listen", "inside", "resolvers", "federation_off", "dialback_secret")
     assert [name for name in fields if getattr(change, name)] == [field]
+
+
+def test_what_a_broken_run_left_is_no_certificate_of_ours(tmp_path):
+    authority = Authority()
+    authority.issue(OURS).write(tmp_path)
+    first = config.load(tmp_path).digest
+    for name in (".0123456789abcdef.tmp", "external.previous"):
+        authority.issue(OURS).write(tmp_path, name)
+    good, problems = contexts.load(tmp_path)
+    assert [certificate.usage for certificate in good] == ["external"]
+    assert problems == []
+    assert config.load(tmp_path).digest == first

@@ -138,7 +138,9 @@ def load(config_dir: Path) -> tuple[list[OwnCertificate], list[str]]:
     problems: list[str] = []
     assigned = config_dir / "assigned"
     try:
-        places = sorted(place for place in assigned.iterdir() if not place.name.endswith(_PREVIOUS))
+        # What begins with a dot is being written still, or was when a run broke off.
+        names = (place.name for place in assigned.iterdir())
+        places = sorted(assigned / name for name in names if not name.endswith(_PREVIOUS) and not name.startswith("."))
     except FileNotFoundError:
         return good, problems
     except OSError as problem:
