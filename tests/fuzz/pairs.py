@@ -65,23 +65,28 @@ class Facts:
     """Whoever answers for the initiator has made its keys."""
     handshake: bool = True
     """TLS comes about."""
+    direct: bool = False
+    """TLS from the first byte, where there can be TLS at all."""
 
     @staticmethod
     def drawn(chance: Chance) -> Facts:
         """Facts by chance; mostly without faults, or nobody would get far."""
         theirs, ours = rows(THEIRS), rows(OURS)
         faults = [chance.below(8) != 7 for _unused in range(6)]
-        return Facts(theirs[chance.below(len(theirs))], ours[chance.below(len(ours))], *faults)
+        direct = chance.below(4) == 3
+        return Facts(theirs[chance.below(len(theirs))], ours[chance.below(len(ours))], *faults, direct)
+
+    @property
+    def encrypted(self) -> bool:
+        """Both can have TLS, and it comes about."""
+        records = (self.of_receiver.tls, self.of_initiator.tls)
+        return self.handshake and self.receiver_certificate and "not_supported" not in records
 
     @property
     def method(self) -> str | None:
         """By what the two come to be proven, worked out from the records alone."""
         both = [method for method in self.of_initiator.auth_methods if method in self.of_receiver.auth_methods]
-        encrypted = (
-            self.handshake
-            and self.receiver_certificate
-            and "not_supported" not in (self.of_receiver.tls, self.of_initiator.tls)
-        )
+        encrypted = self.encrypted
         certified = self.initiator_certificate and self.receiver_trusted and self.initiator_trusted
         if encrypted and certified and "sasl_tls" in both:
             return "sasl_tls"
@@ -114,6 +119,8 @@ class Two:
         self.handshaking: set[Inbound | Outbound] = set()
         self.questions: list[Verify] = []
         self.received: dict[Inbound | Outbound, list[str]] = {self.receiver: [], self.initiator: []}
+        if facts.direct and facts.encrypted:
+            self.shake_hands()
         self.perform(self.initiator, self.initiator.connected(0))
 
     def peer(self, machine: Inbound | Outbound) -> Inbound | Outbound:
@@ -164,9 +171,10 @@ class Two:
                 self.perform(machine, machine.tls_failed("no shared cipher", self.now))
         if facts.handshake:
             shown = facts.initiator_certificate
-            theirs = tls(THEIRS) if shown and facts.initiator_trusted else tls()
+            direct = self.initiator.tls is None and not self.watches[self.initiator].said
+            theirs = tls(*([THEIRS] if shown and facts.initiator_trusted else []), direct=direct)
             self.perform(self.receiver, self.receiver.secured(theirs, self.now))
-            ours = tls(OURS) if facts.receiver_trusted else tls()
+            ours = tls(*([OURS] if facts.receiver_trusted else []), direct=direct)
             self.perform(self.initiator, self.initiator.secured(ours, self.now))
 
     def ask_authority(self) -> None:

@@ -34,11 +34,12 @@ class Luck:
         return self._random.randrange(bound)
 
 
+@pytest.mark.parametrize("direct", [False, True], ids=["starttls", "direct"])
 @pytest.mark.parametrize("fault", ["none", *FAULTS])
-def test_every_row_against_every_row(fault: str) -> None:
+def test_every_row_against_every_row(fault: str, direct: bool) -> None:
     seen = set()
     for number, (of_receiver, of_initiator) in enumerate(ROWS):
-        facts = Facts(of_receiver, of_initiator)
+        facts = Facts(of_receiver, of_initiator, direct=direct)
         if fault != "none":
             facts = replace(facts, **{fault: False})
         check(facts, together(facts, Luck(number)))
