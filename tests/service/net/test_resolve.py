@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import Counter
 
 import pytest
@@ -215,6 +216,20 @@ def test_where_one_of_the_two_is_not_answered_the_other_counts_but_no_address(na
                 assert [target.host for target in await found.targets("a.example")] == [expected]
             else:
                 assert (await failing(found.targets("a.example"))).condition == expected
+
+    run(test)
+
+
+@pytest.mark.parametrize(("silent", "left"), [(_DIRECT, False), (_SERVICE, True)])
+def test_the_one_that_is_never_answered_is_not_waited_for_where_the_other_has_targets(silent, left):
+    async def test() -> None:
+        zone = [f"{_SERVICE} 60 IN SRV 0 0 5269 x", f"{_DIRECT} 60 IN SRV 0 0 5270 x"]
+        with DnsServer({"a.example": zone}) as dns:
+            dns.behave_for(f"{silent}.a.example", "SRV", "timeout")
+            begun = time.monotonic()
+            found = Resolver((f"127.0.0.1:{dns.address[1]}",), lifetime=8)
+            assert [target.direct for target in await found.targets("a.example")] == [left]
+            assert time.monotonic() - begun < 5
 
     run(test)
 

@@ -41,6 +41,7 @@ _MOST_CACHED = 4096
 _LONGEST_TTL = 300.0
 _NEGATIVE_TTL = 10.0
 _LIFETIME = 8.0
+_GRACE = 1.0
 _PICK = random.SystemRandom().randint
 
 
@@ -162,16 +163,12 @@ class Resolver:
         return known[1]
 
     async def _look_up_services(self, name: str) -> tuple[list[Target], float]:
-        answers = await asyncio.gather(
-            *(self._ask(f"{service}.{name}", "SRV") for service in (_DIRECT, _STARTTLS)), return_exceptions=True
-        )
+        answers = await self._ask_for_both(name)
         found: list[Target] = []
         ttl, failure, said_no = _LONGEST_TTL, None, False
         for direct, answer in zip((True, False), answers, strict=True):
             if isinstance(answer, LookupFailed):
                 failure, ttl = answer, _NEGATIVE_TTL
-            elif isinstance(answer, BaseException):
-                raise answer
             elif answer is not None:
                 targets = _targets(answer, direct=direct)
                 found += targets
@@ -185,6 +182,34 @@ class Resolver:
         if said_no:
             raise LookupFailed(NOT_FOUND, f"DNS says that {name} offers no XMPP service (SRV with the target '.').")
         return [Target(name, _DEFAULT_PORT)], _NEGATIVE_TTL
+
+    async def _ask_for_both(self, name: str) -> list[dns.resolver.Answer | LookupFailed | None]:
+        """SRV for direct TLS and for STARTTLS.
+
+        When one has targets, the other is not waited for until the end: there are name servers that do not answer for
+        what they do not know.
+        """
+        tasks = [asyncio.ensure_future(self._answer(f"{service}.{name}", "SRV")) for service in (_DIRECT, _STARTTLS)]
+        try:
+            done, late = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            first = done.pop().result()
+            if late and isinstance(first, dns.resolver.Answer) and _targets(first, direct=False):
+                _unused, late = await asyncio.wait(late, timeout=_GRACE)
+            elif late:
+                await asyncio.wait(late)
+            return [
+                task.result() if task.done() else LookupFailed(TIMEOUT, f"No name server answered for {name} in time.")
+                for task in tasks
+            ]
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def _answer(self, name: str, kind: str) -> dns.resolver.Answer | LookupFailed | None:
+        try:
+            return await self._ask(name, kind)
+        except LookupFailed as failure:
+            return failure
 
     async def _look_up_addresses(self, name: str) -> tuple[list[str], float]:
         if not self._servers:
