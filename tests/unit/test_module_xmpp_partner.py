@@ -284,3 +284,41 @@ def test_a_file_written_by_hand_is_put_into_form(call: Call, lawful: Call, confi
     assert (done["created"], done["updated"]) == ([], [])
     assert set(done["diff"]["before"]) == {f"form of {path}", f"file {path}"}
     assert path.read_text(encoding="utf-8") == text
+
+
+def test_what_is_wrong_with_trust_is_told_by_entry_and_key(call: Call, config_dir: Path) -> None:
+    pin = "ab" * 32
+    partners = [
+        {"domain": "a.example", "pins": [pin, f"sha256:{pin.upper()}", "abcd"]},
+        {"domain": "b.example", "ca_file": "relative.pem"},
+        {
+            "domain": "c.example",
+            "tls": "not_supported",
+            "sasl": "not_supported",
+            "pins": [pin],
+            "ca_file": "/etc/ssl/c.pem",
+        },
+        {"domain": "d.example", "pins": [pin]},
+    ]
+    told = call(MODULE, check=True, config_dir=str(config_dir), partners=partners)
+    assert told["failed"]
+    assert [(one["where"], one["key"]) for one in told["problems"]] == [
+        ("partners[0] (a.example)", "pins[1]"),
+        ("partners[0] (a.example)", "pins[2]"),
+        ("partners[1] (b.example)", "ca_file"),
+        ("partners[2] (c.example)", "ca_file"),
+        ("partners[2] (c.example)", "pins"),
+    ]
+    assert all(one["remedy"] for one in told["problems"])
+    assert not config_dir.exists()
+
+
+def test_pins_and_ca_files_come_and_go(lawful: Call, config_dir: Path) -> None:
+    where = {"config_dir": str(config_dir), "domain": "a.example"}
+    lawful(MODULE, pins=["SHA256:" + ":".join(["AB"] * 32)], ca_file="/etc/ssl/a.pem", **where)
+    assert _stored(config_dir)["a.example"]["pins"] == ["ab" * 32]
+    lawful(MODULE, description="Leaves them alone", **where)
+    assert _stored(config_dir)["a.example"]["ca_file"] == "/etc/ssl/a.pem"
+    lawful(MODULE, pins=[], ca_file="", **where)
+    stored = _stored(config_dir)["a.example"]
+    assert (stored["pins"], stored["ca_file"]) == ([], None)
