@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
 import socket
+import weakref
 from collections.abc import Callable
 
 import pytest
@@ -539,6 +541,28 @@ def test_handshakes_of_one_address_have_a_pace(way):
             await here.audit.wait("refused", reason=reason)
             await asyncio.sleep(0.5)
             await prove(await again(here))
+
+    run(test)
+
+
+@pytest.mark.parametrize("proven", [True, False])
+def test_what_tls_weighs_goes_with_the_connection_and_not_with_the_collector(proven):
+    async def test() -> None:
+        async with world(change=secured()) as here:
+            incomings = here.service.incomings
+            peer = await direct(here)
+            if proven:
+                await prove(peer)
+            await eventually(lambda: bool(incomings.known if proven else incomings.strangers))
+            connection = next(iter([*incomings.known, *incomings.strangers])).connection
+            await eventually(lambda: connection.describe_tls()["encrypted"])
+            engine = weakref.ref(connection.channel._ssl)
+            gc.disable()
+            try:
+                peer.reset()
+                await eventually(lambda: engine() is None)
+            finally:
+                gc.enable()
 
     run(test)
 

@@ -164,6 +164,8 @@ class Connection(asyncio.Protocol):
         self._waiting.clear()
         self.owner.closed(self, self._closed)
         self.transport = None
+        if self.channel is not None:
+            self.channel.drop()
 
     # the owner's side
 
@@ -268,7 +270,7 @@ class Connection(asyncio.Protocol):
 
     def describe_tls(self) -> dict[str, Any]:
         """For `xmpp-edge streams` and the audit: whether this connection is encrypted, and how."""
-        tls = self.channel.name if self.channel is not None and self.channel.done else None
+        tls = self.channel.name if self.channel is not None else None
         return {"encrypted": tls is not None, "tls": tls}
 
     def hold(self, reason: object) -> None:

@@ -56,6 +56,8 @@ class Channel:
         self.ended = False
         """The peer has said that it sends no more (close_notify)."""
         self.failed = False
+        self.name: str | None = None
+        """Version and cipher, in one line for people; known when the handshake is over."""
         self._make = make
         self._ssl: SSL.Connection | None = None
         self._received = 0
@@ -119,20 +121,30 @@ class Channel:
             # It is over anyway.
             self.failed = True
 
-    @property
-    def name(self) -> str:
-        """Version and cipher, in one line for people."""
-        engine = self._engine()
-        return f"{engine.get_protocol_version_name()} {engine.get_cipher_name()}"
+    def drop(self) -> None:
+        """The connection is gone: let go of what weighs most, for the rest holds itself until the collector comes."""
+        self.failed = True
+        self._ssl = None
+
+    def certificates(self) -> list[x509.Certificate]:
+        """All that the peer has presented, its own first; may raise where that cannot be read."""
+        if self._ssl is None:
+            return []
+        chain: list[x509.Certificate] = self._ssl.get_peer_cert_chain(as_cryptography=True) or []
+        if not self.server:
+            return chain
+        # On this side OpenSSL leaves the peer's own certificate out of its chain.
+        leaf = self._ssl.get_peer_certificate(as_cryptography=True)
+        return [leaf, *chain] if leaf is not None else []
 
     def certificate(self) -> x509.Certificate | None:
         """What the peer has presented for itself; raises ValueError where that cannot be read."""
-        return self._engine().get_peer_certificate(as_cryptography=True) if self.done else None
+        return self._ssl.get_peer_certificate(as_cryptography=True) if self._ssl is not None else None
 
     def facts(self, judge: Callable[[], Judging | None]) -> Tls:
         """What the stream is told; ``judge`` gives the one in force whenever the stream asks."""
         engine = self._engine()
-        peer = _Peer(engine, self.server, judge)
+        peer = _Peer(self, judge)
         return Tls(
             version=engine.get_protocol_version_name(),
             cipher=engine.get_cipher_name() or "",
@@ -156,6 +168,7 @@ class Channel:
             return
         except (SSL.Error, WrongProtocol) as problem:
             raise self._failure(_explain(problem)) from problem
+        self.name = f"{engine.get_protocol_version_name()} {engine.get_cipher_name()}"
         self.done = True
 
     def _read(self, engine: SSL.Connection) -> bytes:
@@ -179,9 +192,8 @@ class Channel:
 class _Peer:
     """The certificates that the peer has shown, read when somebody asks."""
 
-    def __init__(self, engine: SSL.Connection, server: bool, judge: Callable[[], Judging | None]) -> None:
-        self._engine = engine
-        self._server = server
+    def __init__(self, channel: Channel, judge: Callable[[], Judging | None]) -> None:
+        self._channel = channel
         self._judge = judge
         self._chain: list[x509.Certificate] | None = None
 
@@ -191,19 +203,11 @@ class _Peer:
             return Trust(trusted=False, reason="no_judge", text="this edge judges no certificates")
         try:
             if self._chain is None:
-                self._chain = self._read()
+                self._chain = self._channel.certificates()
         except Exception as problem:  # noqa: BLE001 - OpenSSL reads more than cryptography, which has many words for no
             text = f"the certificate cannot be read ({type(problem).__name__})"
             return Trust(trusted=False, reason="malformed", text=text)
         return judge.trust(self._chain, domain)
-
-    def _read(self) -> list[x509.Certificate]:
-        chain: list[x509.Certificate] = self._engine.get_peer_cert_chain(as_cryptography=True) or []
-        if self._server:
-            # On this side OpenSSL leaves the peer's own certificate out of its chain.
-            leaf = self._engine.get_peer_certificate(as_cryptography=True)
-            chain = [leaf, *chain] if leaf is not None else []
-        return chain
 
 
 _ALERT = re.compile(r"(?:ssl/tls|sslv3|tls|tlsv1|tlsv13) (?:alert )?")
