@@ -81,7 +81,7 @@ def error(condition: str, inner: str = "") -> str:
 def test_at_every_step_the_end_is_told_once(step: str, condition: str, bounce: str, _verified: str) -> None:
     machine = BEFORE[step]()
     actions = feed(machine, (THEIR_HEADER if step == "header" else "") + error(condition))
-    text = f"partner.example ended the stream ({condition})"
+    text = f"partner.example ended the stream: {condition}"
     assert actions == [Send(END.encode()), Failed(PAIR, bounce, text), Closed(condition, "", "peer")]
     assert machine.eof(1) == []
 
@@ -96,12 +96,24 @@ def test_open_questions_are_answered(condition: str, _bounce: str, verified: str
 
 def test_another_host_is_not_followed() -> None:
     actions = feed(outgoing(LAX), THEIR_HEADER + error("see-other-host", "evil.example:5269"))
-    text = "partner.example ended the stream (see-other-host: evil.example:5269)"
+    text = "partner.example ended the stream: see-other-host (evil.example:5269)"
     assert actions == [
         Send(END.encode()),
         Failed(PAIR, TIMEOUT, text),
         Closed("see-other-host", "evil.example:5269", "peer"),
     ]
+
+
+def test_long_words_of_theirs_are_cut_before_they_are_repeated() -> None:
+    text = "x" * 5000
+    said = f"<stream:error><policy-violation xmlns='{STREAMS}'/><text xmlns='{STREAMS}'>{text}</text></stream:error>"
+    (failed,) = only(feed(outgoing(LAX), THEIR_HEADER + said), Failed)
+    assert failed.text == f"partner.example ended the stream: policy-violation ({'x' * 500})"
+    machine = secured(STRICT)
+    names = "".join(f"<mechanism>{'Y' * 1000}</mechanism>" for _unused in range(9))
+    offer = f"<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>{names}</mechanisms>"
+    (failed,) = only(feed(machine, AFTER_TLS + features(offer)), Failed)
+    assert len(failed.text) < 400
 
 
 def test_after_the_proof_nothing_fails_any_more() -> None:

@@ -114,7 +114,7 @@ def _nothing_left(
 
 
 def _offers(offered: Features) -> str:
-    names = [f"SASL {name}" for name in offered.mechanisms[:5]]
+    names = [f"SASL {name[:20]}" for name in offered.mechanisms[:5]]
     if offered.dialback:
         names.append("dialback")
     return " and ".join(names) or "neither SASL nor dialback"

@@ -23,6 +23,8 @@ from .policy import PartnerView
 from .security import Credentials, Trust
 from .settings import Settings
 
+_LONGEST = 500
+
 
 class Step(enum.Enum):
     """What we wait for."""
@@ -60,8 +62,7 @@ class Opening(Machine):
         "_partner",
         "_settled",
         "_step",
-        "_trusted",
-        "_version",
+        "_verdict",
         "pair",
         "purpose",
         "stream_id",
@@ -87,11 +88,10 @@ class Opening(Machine):
         self._methods = _methods(partner, purpose)
         self._step = Step.FEATURES
         self._connected = False
-        self._version = 1
         self._dialback_declared = False
         self._offered = Features()
         """What they have offered last."""
-        self._trusted: Trust | None = None
+        self._verdict: Trust | None = None
         self._bidi = False
         """We have asked for stanzas both ways."""
         self._challenged = False
@@ -154,13 +154,13 @@ class Opening(Machine):
             # Not TLS, but what somebody has put in its place.
             raise StreamError("policy-violation", "plain text where TLS was agreed upon")
         header.check(start, namespaces.SERVER)
-        self._version = header.version(start)
+        version = header.version(start)
         sender = header.optional_domain(start, "from")
         if sender is not None and sender not in self._partner.domains:
             raise StreamError("invalid-from", f"this is {sender}, and not {self.pair.remote}")
         self.stream_id = header.stream_id(start)
         self._dialback_declared = namespaces.DIALBACK in start.declared.values()
-        if not self._version:
+        if not version:
             self._features(Features(), now, actions)
 
     def _element(self, element: Element, now: float, actions: list[Action]) -> None:
@@ -215,12 +215,12 @@ class Opening(Machine):
     @property
     def _trust_in_peer(self) -> Trust:
         """What its certificate is worth; looked at once."""
-        if self._trusted is None:
+        if self._verdict is None:
             if self.tls is None:
-                self._trusted = Trust(False, "no_tls", "the stream is not encrypted")
+                self._verdict = Trust(False, "no_tls", "the stream is not encrypted")
             else:
-                self._trusted = self.tls.judge(self.pair.remote)
-        return self._trusted
+                self._verdict = self.tls.judge(self.pair.remote)
+        return self._verdict
 
     # Proof
 
@@ -264,8 +264,7 @@ class Opening(Machine):
             self._challenged = True
             self._write(write_element(external.response(local)), now, actions)
         elif element.name == "failure":
-            condition, text = external.failure_of(element)
-            self._not_authenticated(f"{remote} has refused it: {condition}{text and f' ({text})'}", now, actions)
+            self._not_authenticated(f"{remote} has refused it: {said(*external.failure_of(element))}", now, actions)
         else:
             raise StreamError("unsupported-stanza-type", f"<{element.name}/> is no answer to {EXTERNAL}")
 
@@ -310,8 +309,7 @@ class Opening(Machine):
             self._proven("tcp_dialback" if self.tls is None else "tls_dialback", now, actions)
             return
         if outcome == "error":
-            condition, text = dialback.failure_of(element)
-            why = f"{remote} could not verify us: {condition}{text and f' ({text})'}"
+            why = f"{remote} could not verify us: {said(*dialback.failure_of(element))}"
             self._fail_pair("remote-server-timeout", why, actions)
         else:
             why = f"{remote} took our dialback key for false: the servers that answer for us must share one secret"
@@ -326,6 +324,12 @@ class Opening(Machine):
     def _write(self, data: bytes, now: float, actions: list[Action]) -> None:
         self._wrote = now
         actions.append(Send(data))
+
+
+def said(condition: str, text: str) -> str:
+    """The words of a peer, for errors to those who wait: each of these repeats them, so they had better be short."""
+    condition, text = condition[:_LONGEST], text[:_LONGEST]
+    return f"{condition} ({text})" if text else condition
 
 
 def _methods(partner: PartnerView, purpose: str) -> Sequence[str]:

@@ -21,7 +21,7 @@ from .actions import Acknowledge, Action, Authenticated, Deliver, Doubtful, Pair
 from .errors import StreamError
 from .honesty import dishonest
 from .machine import State
-from .opening import Opening
+from .opening import Opening, said
 from .policy import PartnerView
 from .security import Credentials
 from .settings import Settings
@@ -316,8 +316,7 @@ class Outbound(Opening):
         bounce = _BOUNCES.get(condition or "", "remote-server-timeout")
         if by == "us" and condition == "internal-server-error":
             bounce = condition
-        said = ": ".join(part for part in (condition, text) if part)
-        why = text if by == "us" else f"{remote} ended the stream ({said or 'without a word'})"
+        why = text if by == "us" else f"{remote} ended the stream: {said(condition or 'without a word', text)}"
         self._fail_pair(bounce, why or "the stream was closed", actions)
         error = _VERIFY_ERRORS.get(condition or "", "remote-connection-failed")
         actions.extend(Verified(*question, "error", error) for question in self._questions)
