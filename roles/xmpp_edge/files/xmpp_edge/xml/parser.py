@@ -10,20 +10,18 @@ inner XML is written while expat reads it.
 from __future__ import annotations
 
 import re
-from xml.parsers import expat
 
 from ..stream.errors import StreamError
 from . import namespaces
 from .element import Element
-from .escape import escape_attribute, escape_text
+from .escape import escape_text
 from .events import Event, StreamEnd, StreamStart, TooBig
 from .limits import Limits
-from .names import Names
-from .prolog import Prolog
-from .refusals import refuse, too_big, translate
+from .reader import PATIENCE, Over, Reader
+from .refusals import refuse, too_big
 from .stanza import Stanza
-from .tags import KEPT, PIECE, Skip, Tag
-from .vocabulary import LANG, SEPARATOR, Frame, Vocabulary, attributes, plain_attributes
+from .tags import Tag
+from .vocabulary import LANG, SEPARATOR, Vocabulary, attributes, plain_attributes
 
 __all__ = ["Event", "Parser", "StreamEnd", "StreamStart", "TooBig"]
 
@@ -37,14 +35,7 @@ _TREE_ELEMENTS = 64
 _ATTRIBUTES = 8_192
 # Text that drips makes a string of every drop; so many are put together.
 _DROPS = 8_192
-# A forgiving parser passes over what is too large, up to so many times the limit.
-_PATIENCE = 16
-
 _NAME = re.compile(rb"<([^\s/>]+)")
-
-
-class _Over(Exception):
-    """Ends the parser's work from inside of a handler."""
 
 
 class _Sink(list[str]):
@@ -54,125 +45,33 @@ class _Sink(list[str]):
         """Forget it."""
 
 
-class Parser:
+class Parser(Reader):
     """Reads one stream. ``namespace`` is its content namespace; ``limits`` may be changed while it reads.
 
     A stanza beyond a limit is an error; a ``forgiving`` parser passes over it and tells of it.
     """
 
     def __init__(self, limits: Limits, namespace: str = namespaces.SERVER, forgiving: bool = False) -> None:
+        super().__init__(limits)
         self._content = namespace
         self._forgiving = forgiving
         self._kinds = {f"{namespace}{SEPARATOR}{kind}": kind for kind in _KINDS}
-        self._events: list[Event] = []
-        self._declared: dict[str, str] = {}
-        self._in_stream = False
-        self._root = ""
-        self._over = False
-        self._prolog: Prolog | None = Prolog()
-        # How far expat has come, in its own count of bytes; what of that is a tag without its end.
-        self._fed = 0
-        self._unread = b""
-        self._tag: Tag | None = None
-        self._skip: Skip | None = None
-        self._skipped = Stanza("", {})
-        # The top-level child that is being read: where it began, or -1 between two of them; a stanza or a tree.
-        self._begin = 0
+        # The top-level child that is being read, a stanza or a tree.
         self._elements = 0
         self._tag_bytes = 0
         self._attrs: dict[str, str] = {}
         self._out: list[str] = []
-        self._open_tags: list[Frame] = []
         self._trees: list[Element] = []
         self._too_big = ""
-        self.limits = limits
-        self._names = Names()
-        self._expat = self._make_expat()
         self._start_handling()
 
-    @property
-    def limits(self) -> Limits:
-        return self._limits
-
-    @limits.setter
-    def limits(self, limits: Limits) -> None:
-        self._limits = limits
-        self._most_bytes = limits.size
-        self._most_elements = limits.elements
-        self._deepest = limits.depth
-        self._longest_tag = limits.tag
-        self._step = min(PIECE, limits.tag)
-
-    def feed(self, data: bytes) -> list[Event]:
-        """The parts that these bytes complete. A StreamError is the last part there is: the parser is dead then."""
-        if self._over:
-            return []
-        events: list[Event] = []
-        self._events = events
-        try:
-            if self._prolog is not None:
-                self._begin_reading(self._prolog, data)
-            else:
-                self._pieces(data)
-        except StreamError as error:
-            events.append(error)
-            self._end()
-        except expat.ExpatError as error:
-            events.append(translate(error))
-            self._end()
-        except _Over:
-            self._end()
-        return events
-
-    def _begin_reading(self, prolog: Prolog, data: bytes) -> None:
-        for piece in prolog.feed(data):
-            if prolog.over:
-                self._prolog = None
-            elif len(piece) > self._most_bytes:
-                raise too_big(f"more than {self._most_bytes} bytes")
-            self._pieces(piece)
-        if self._prolog is not None and self._fed + prolog.held > self._most_bytes:
-            raise too_big(f"more than {self._most_bytes} bytes")
-
-    def _pieces(self, data: bytes) -> None:
-        # A piece is parsed whole before any limit can stop expat.
-        step = self._step
-        if len(data) <= step:
-            self._piece(data)
-            return
-        for begin in range(0, len(data), step):
-            self._piece(data[begin : begin + step])
-
-    def _piece(self, data: bytes) -> None:
-        if self._tag is not None:
-            data = self._complete(self._tag, data)
-        if self._skip is not None:
-            data = self._pass_over(self._skip, data)
-        if data:
-            self._parse(data)
-
-    def _parse(self, data: bytes) -> None:
-        self._fed += len(data)
-        self._expat.Parse(data, False)
-        unread = self._fed - self._expat.CurrentByteIndex
-        self._unread = (self._unread + data)[-unread:] if unread else b""
-        self._check_unfinished(unread)
-        if unread > KEPT and self._prolog is None and self._unread[0] in b"<&":
-            tag = Tag(self._unread)
-            if not tag.over:
-                self._tag = tag
-                self._check_tag(tag)
-        names = self._names
-        if len(names.table) > names.next:
-            names.weigh()
-        if names.too_many:
-            self._begin_anew()
+    # What is unfinished, and what is too much
 
     def _check_unfinished(self, unread: int) -> None:
         # Between the children of the stream only an unfinished tag counts, so that white space may go on for ever.
         size = self._fed - self._begin if self._begin >= 0 else unread
         if size > self._most_bytes:
-            if not self._open_tags or size > self._most_bytes * _PATIENCE:
+            if not self._open_tags or size > self._most_bytes * PATIENCE:
                 raise too_big(f"more than {self._most_bytes} bytes")
             self._give_up(f"more than {self._most_bytes} bytes")
         if len(self._out) > _DROPS:
@@ -181,58 +80,18 @@ class Parser:
             else:
                 self._out[:-1] = ["".join(self._out[:-1])]
 
-    def _complete(self, tag: Tag, data: bytes) -> bytes:
-        """Take in more of a tag that is kept back; gives what is behind it."""
-        data = tag.feed(data)
-        self._check_tag(tag)
-        if tag.over and self._tag is not None:
-            self._tag = None
-            self._parse(tag.rest())
-        return data
-
-    def _check_tag(self, tag: Tag) -> None:
-        before = self._fed - self._begin - len(self._unread) if self._begin >= 0 else 0
-        if tag.length > self._longest_tag:
-            what = f"more than {self._longest_tag} bytes in one tag"
-        elif not self._open_tags and before + tag.length > self._most_bytes:
-            what = f"more than {self._most_bytes} bytes"
-        else:
-            what = tag.excess() if tag.over else ""
-        if what:
-            self._skip_stanza(tag, before, what)
-
-    def _skip_stanza(self, tag: Tag, before: int, what: str) -> None:
-        """Expat is not to have the rest of this tag, and so cannot have that of the stanza either."""
-        depth = len(self._open_tags)
-        if depth:
-            self._skipped = Stanza(self._kinds[self._open_tags[0][2]], self._attrs)
+    def _forgo(self, tag: Tag, what: str) -> Stanza:
+        if self._open_tags:
+            stanza = Stanza(self._kinds[self._open_tags[0][2]], self._attrs)
         else:
             name, attrs = tag.addressing()
             if name not in _KINDS or self._trees or not self._in_stream:
                 raise too_big(what)
-            self._skipped = Stanza(name, attrs)
+            stanza = Stanza(name, attrs)
         self._give_up(what)
-        self._skipped.size = before + tag.length
-        self._tag = None
-        self._skip = Skip(tag, depth)
+        return stanza
 
-    def _pass_over(self, skip: Skip, data: bytes) -> bytes:
-        """The rest of a stanza; gives what is behind it."""
-        rest = skip.feed(data)
-        stanza = self._skipped
-        stanza.size += len(data) - len(rest)
-        if stanza.size > self._most_bytes * _PATIENCE:
-            raise too_big(self._too_big)
-        if skip.over:
-            self._skip = None
-            self._open_tags.clear()
-            self._begin = -1
-            self._unread = b""
-            self._tell_too_big(stanza)
-            self._begin_anew()
-        return rest
-
-    def _tell_too_big(self, stanza: Stanza) -> None:
+    def _passed_over(self, stanza: Stanza) -> None:
         self._events.append(TooBig(stanza, self._too_big))
         self._too_big = ""
         self._out = []
@@ -245,26 +104,12 @@ class Parser:
             self._too_big = what
             self._out = _Sink([""])
 
-    def close(self) -> None:
-        """Nothing more will be read. Not to be called by who is called by it."""
-        if not self._over:
-            self._end()
-
     def _end(self) -> None:
-        self._over = True
+        super()._end()
         self._out.clear()
-        self._open_tags.clear()
         self._trees.clear()
-        # The handlers and the parser hold each other, and a crowd of strangers comes and goes faster than cycles are
-        # looked for.
-        self._expat = expat.ParserCreate()
 
     # expat's side
-
-    def _make_expat(self) -> expat.XMLParserType:
-        made = expat.ParserCreate("UTF-8", SEPARATOR, self._names.table)
-        made.buffer_text = True
-        return made
 
     def _start_handling(self) -> None:
         parser = self._expat
@@ -277,22 +122,6 @@ class Parser:
         parser.EntityDeclHandler = refuse("an entity declaration")
         parser.CommentHandler = refuse("a comment")
         parser.ProcessingInstructionHandler = refuse("a processing instruction")
-
-    def _begin_anew(self) -> None:
-        """Between two stanzas: forget all names but those of the header."""
-        if self._tag is not None or self._begin >= 0:
-            return
-        self._names = Names()
-        self._expat = self._make_expat()
-        prefixes = "".join(
-            f" xmlns{prefix and ':'}{prefix}='{escape_attribute(uri)}'" for prefix, uri in self._declared.items()
-        )
-        header = f"<{self._root}{prefixes}>".encode()
-        self._expat.Parse(header, False)
-        self._start_handling()
-        self._expat.StartNamespaceDeclHandler = None
-        self._expat.Parse(self._unread, False)
-        self._fed = len(header) + len(self._unread)
 
     def _declaration(self, version: str, encoding: str | None, standalone: int) -> None:
         if encoding is not None and encoding.upper() != "UTF-8":
@@ -370,7 +199,7 @@ class Parser:
         if size > _ATTRIBUTES and sum(map(len, self._attrs.values())) > _ATTRIBUTES:
             self._give_up(f"more than {_ATTRIBUTES} bytes of attributes")
         if self._too_big:
-            self._tell_too_big(Stanza(kind, self._attrs, "", size))
+            self._passed_over(Stanza(kind, self._attrs, "", size))
             return
         out.clear()
         self._events.append(Stanza(kind, self._attrs, payload, size))
@@ -409,7 +238,7 @@ class Parser:
     def _finish_other(self) -> None:
         if not self._trees:
             self._events.append(StreamEnd())
-            raise _Over
+            raise Over
         tree = self._trees.pop()
         if self._trees:
             return
