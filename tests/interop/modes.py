@@ -25,7 +25,9 @@ class Mode:
     inbound: str | None
     """How on the one that the partner opens."""
     certificate: str = "issued"
-    """The partner's: ``issued`` by the CA that all trust, or ``self_signed``."""
+    """The partner's: ``issued`` by the CA that all trust, with an SRVName (``srv_name``) or an xmppAddr (``xmpp_addr``)
+    as its only name, by a CA that only its record names (``own_ca``), ``self_signed``, or that and ``pinned`` there.
+    """
     ours: str = "both"
     """The edge's: for ``both`` ends of a connection, or as public CAs issue them now, for the ``server`` alone."""
     dialback: bool = False
@@ -43,6 +45,10 @@ BIDI, ACKS = "s2s_bidi", "smacks"
 MODES = [
     Mode("prosody-external", "prosody", STRICT, "sasl_tls", "sasl_tls"),
     Mode("prosody-external-server-certificate", "prosody", STRICT, "sasl_tls", "sasl_tls", ours="server"),
+    Mode("prosody-external-srv-name", "prosody", STRICT, "sasl_tls", "sasl_tls", "srv_name"),
+    Mode("prosody-external-xmpp-addr", "prosody", STRICT, "sasl_tls", "sasl_tls", "xmpp_addr"),
+    Mode("prosody-external-own-ca", "prosody", STRICT, "sasl_tls", "sasl_tls", "own_ca"),
+    Mode("prosody-external-pinned", "prosody", STRICT, "sasl_tls", "sasl_tls", "pinned"),
     Mode("prosody-direct-tls", "prosody", STRICT, "sasl_tls", "sasl_tls", direct=True),
     Mode("prosody-acks", "prosody", STRICT, "sasl_tls", "sasl_tls", features=(ACKS,)),
     Mode("prosody-bidi", "prosody", STRICT, "sasl_tls", "sasl_tls", features=(BIDI,)),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from peers.authority import BOTH, SERVER, Authority, self_signed
+from peers.authority import BOTH, SERVER, Authority, Pair, self_signed, srv_name, xmpp_addr
 from peers.client import Client
 from peers.dns_server import DnsServer
 
@@ -48,13 +48,21 @@ class Secure:
         return {pair["method"] for stream in self.streams(direction) for pair in stream["pairs"]}
 
 
+def theirs(kind: str, issuer: Authority) -> Pair:
+    """The partner's certificate, as its mode has it."""
+    if kind in ("self_signed", "pinned"):
+        return self_signed(THEIRS)
+    name = {"srv_name": srv_name(THEIRS), "xmpp_addr": xmpp_addr(THEIRS)}.get(kind, THEIRS)
+    return issuer.issue(name)
+
+
 @asynccontextmanager
 async def secure_world(directory: Path, mode: Mode) -> AsyncIterator[Secure]:
     async with AsyncExitStack() as stack:
         kind = SERVERS[mode.server]
         edge, port, ca = Edge(directory / "edge"), free_port(), Authority("Interop CA")
         edge.edge["ca_file"] = str(ca.write(directory / "edge" / "ca.pem"))
-        ca.issue(OURS, usages=BOTH if mode.ours == "both" else (SERVER,)).write(edge.config)
+        ca.intermediate().issue(OURS, usages=BOTH if mode.ours == "both" else (SERVER,)).write(edge.config)
         edge.edge["direct_tls_port"] = direct = free_port()
         service, ours = ("_xmpps-server", direct) if mode.direct else ("_xmpp-server", edge.port)
         zones = {
@@ -67,7 +75,8 @@ async def secure_world(directory: Path, mode: Mode) -> AsyncIterator[Secure]:
             directory / "inside", OURS, {"alice": "pw-alice"}, [THEIRS], edge.secrets["inside_secret"]
         )
         stack.push_async_callback(inside.stop)
-        own = ca.issue(THEIRS) if mode.certificate == "issued" else self_signed(THEIRS)
+        issuer = Authority("Partner CA") if mode.certificate == "own_ca" else ca
+        own = theirs(mode.certificate, issuer.intermediate())
         own.write_files(directory / "partner")
         ca.write(directory / "partner" / "ca.pem")
         partner = await kind.secure(directory / "partner", THEIRS, {"bob": "pw-bob"}, port, dns.address, mode)
@@ -75,6 +84,10 @@ async def secure_world(directory: Path, mode: Mode) -> AsyncIterator[Secure]:
         edge.edge["resolvers"] = ["{}:{}".format(*dns.address)]
         edge.edge["inside"] = {"server": "prosody", "host": "127.0.0.1", "port": inside.components}
         edge.partners = [{"domain": THEIRS, **mode.record}]
+        if mode.certificate == "own_ca":
+            edge.partners[0]["ca_file"] = str(issuer.write(directory / "edge" / "partner.pem"))
+        elif mode.certificate == "pinned":
+            edge.partners[0]["pins"] = [own.pin]
         edge.grants = {f"alice@{OURS}": "FedPic"}
         stack.push_async_callback(edge.stop)
         await edge.start()

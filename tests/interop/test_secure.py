@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from peers.client import Client
 
 from .modes import ACKS, BIDI, MODES, STRICT, Mode
 from .secure import SERVERS, Secure, secure_world
@@ -57,6 +58,10 @@ async def everything_crosses(world: Secure) -> None:
         await asker.wait(kind="presence", type="", sender=asked.full)
 
 
+def picked(*names: str) -> list[Mode]:
+    return [mode for mode in MODES if mode.id in names]
+
+
 @pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.id)
 def test_everything_crosses(meet: Callable[[Mode, Test], None], mode: Mode) -> None:
     async def test(world: Secure) -> None:
@@ -84,9 +89,7 @@ def test_everything_crosses(meet: Callable[[Mode, Test], None], mode: Mode) -> N
 
 
 @pytest.mark.parametrize(
-    "mode",
-    [mode for mode in MODES if mode.id in ("prosody-external", "prosody-bidi", "ejabberd-external")],
-    ids=lambda mode: mode.id,
+    "mode", picked("prosody-external", "prosody-bidi", "ejabberd-external"), ids=lambda mode: mode.id
 )
 def test_the_partner_speaks_first(meet: Callable[[Mode, Test], None], mode: Mode) -> None:
     async def test(world: Secure) -> None:
@@ -125,7 +128,39 @@ def test_what_a_partner_has_not_acknowledged_is_in_doubt(meet: Callable[[Mode, T
         told = [stanza.id for stanza in world.alice.mailbox.history if stanza.kind == "message"]
         assert sorted(told) == [f"doubt-{number}" for number in range(5)]
 
-    meet(next(mode for mode in MODES if mode.id == "prosody-acks"), test)
+    meet(*picked("prosody-acks"), test)
+
+
+def heard(user: Client, id_: str) -> int:
+    """How many messages with this id a user has got, errors among them."""
+    return sum(stanza.kind == "message" and stanza.id == id_ for stanza in user.mailbox.history)
+
+
+@pytest.mark.parametrize("mode", picked("prosody-bidi-acks", "ejabberd-external"), ids=lambda mode: mode.id)
+def test_a_partner_goes_and_comes_back(meet: Callable[[Mode, Test], None], mode: Mode) -> None:
+    async def test(world: Secure) -> None:
+        await say(world.alice, world.bob.address, "Hello", id="before")
+        await world.bob.wait(30, kind="message", id="before")
+        await world.partner.stop()
+        async with asyncio.timeout(20):
+            while world.streams("out"):
+                await asyncio.sleep(0.1)
+        await world.partner.start_again()
+        async with Client(world.bob.address, world.bob.password, world.bob.server) as bob:
+            # Where an attempt meets nobody yet, an error comes back, and a later one gets through.
+            sent: list[str] = []
+            while not sent or not heard(bob, sent[-1]):
+                sent.append(f"after-{len(sent)}")
+                await say(world.alice, bob.full, "Hello", id=sent[-1])
+                async with asyncio.timeout(20):
+                    while not heard(bob, sent[-1]) and not heard(world.alice, sent[-1]):
+                        await asyncio.sleep(0.1)
+            assert [heard(bob, each) + heard(world.alice, each) for each in sent] == [1] * len(sent)
+            assert world.methods("out") == {mode.outbound}
+            await say(bob, world.alice.full, "Hello", id="back")
+            await world.alice.wait(30, kind="message", id="back")
+
+    meet(mode, test)
 
 
 REFUSED = [
