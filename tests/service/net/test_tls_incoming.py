@@ -18,6 +18,7 @@ from peers.authority import Authority, Pair, self_signed
 from peers.raw import RawPeer
 from peers.tls import Options, SecureStream, TlsError, context
 from xmpp_edge.current import Bounds
+from xmpp_edge.net.listener import ListenError
 
 from .harness import (
     ALICE,
@@ -446,6 +447,24 @@ def test_without_a_certificate_there_is_no_tls_until_there_is_one():
             here.records.edge["direct_tls_port"] = None
             await here.reload()
             assert here.service.direct_listener.addresses == []
+
+    run(test)
+
+
+def test_a_direct_port_that_cannot_be_had_leaves_all_as_it_was(monkeypatch):
+    async def test() -> None:
+        async with world(change=secured(direct=False)) as here:
+            before = here.service.listener.addresses
+
+            async def taken(*_unused: object) -> None:
+                raise ListenError("127.0.0.1", 5270, OSError(98, "Address already in use"), "direct_tls_port")
+
+            monkeypatch.setattr(here.service.direct_listener, "bind", taken)
+            here.records.edge |= {"direct_tls_port": 5270, "listen": ["127.0.0.1", "127.0.0.2"]}
+            answer = await here.reload()
+            assert "Check `listen` and `direct_tls_port`." in answer["error"]
+            assert here.service.listener.addresses == before
+            await secure(here)
 
     run(test)
 
