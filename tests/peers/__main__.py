@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A stand-in as a process: ``python -m peers partner|inside config.json`` (with ``tests`` on the path).
 
-The configuration holds the constructor's arguments (``domains``, ``users``, ``port``; ``resolver`` for a partner;
+The configuration holds the constructor's arguments (``domains``, ``users``, ``port``; ``resolver`` for a partner, and
+``security`` with the directory of its certificate, ``place``, the file of the ``ca`` that it trusts, and ``dialback``;
 ``components``, ``secret``, ``style`` for an inside server) and, where the control is to be a unix socket rather than
 standard input and output, its path as ``control``. The first line on standard output is ``{"ready": true, "port": N}``.
 It ends at SIGTERM, SIGINT, a ``stop`` request, or the end of its standard input where that is the control.
@@ -22,6 +23,7 @@ from typing import Any
 from .control import Desk
 from .inside import Inside
 from .partner import Partner
+from .security import Security
 
 
 def make(kind: str, config: dict[str, Any]) -> Partner | Inside:
@@ -29,6 +31,9 @@ def make(kind: str, config: dict[str, Any]) -> Partner | Inside:
     if kind == "inside":
         return Inside(*config["domains"], **rest)
     host, port = config["resolver"]
+    if security := rest.pop("security", None):
+        place, ca = Path(security.pop("place")), Path(security.pop("ca"))
+        rest["security"] = Security.load(place, ca, **security)
     return Partner(*config["domains"], resolver=(host, port), **rest)
 
 

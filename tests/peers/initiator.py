@@ -11,8 +11,9 @@ import xml.etree.ElementTree as ET
 from dataclasses import dataclass, field, replace
 
 from .lookup import Address
-from .partner import RESULT, SERVER, dialback_key
-from .scripted import ERROR, FEATURES, SASL, TLS
+from .opening import ERROR, FEATURES, SERVER
+from .partner import RESULT, dialback_key
+from .security import SASL, TLS
 from .tls import DEFAULT, Identity, Options, TlsError
 from .wire import DIALBACK, PeerClosed, Wire, attributes, condition_of, header
 

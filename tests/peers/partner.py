@@ -1,7 +1,8 @@
 # Copyright (c) 2026, xmpp.federation contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A partner server of the kind that Google Talk was: plain TCP, no TLS on offer, proof by Server Dialback alone.
+"""A partner server: as made, of the kind that Google Talk was, plain TCP and proof by Server Dialback alone; with a
+``Security`` one of today, with TLS, SASL EXTERNAL, and dialback within TLS if it says so.
 
 It has users, speaks both directions of XEP-0220 with XEP-0185 keys, and finds other servers through the DNS server
 that it is told (or through fixed ``routes``). A stranger is the same server under a domain that nobody listed. What
@@ -11,6 +12,7 @@ tests want to go wrong is set in ``Faults``.
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import hmac
 import secrets
@@ -21,13 +23,15 @@ from typing import Any, Self
 
 from .accounts import Accounts
 from .lookup import Address, NotFound, locate
+from .opening import ERROR, SERVER, exchange_headers, open_stream
+from .security import SASL, TLS, Security
 from .stanzas import domain_of
-from .wire import DIALBACK, STREAMS, PeerClosed, Wire, attributes, condition_of, header, stream_error
+from .tls import TlsError
+from .wire import DIALBACK, PeerClosed, Wire, attributes, condition_of, header, stream_error
 
-SERVER = "jabber:server"
 RESULT, VERIFY = f"{{{DIALBACK}}}result", f"{{{DIALBACK}}}verify"
-FEATURES, ERROR = f"{{{STREAMS}}}features", f"{{{STREAMS}}}error"
 STANZAS = tuple(f"{{{SERVER}}}{kind}" for kind in ("message", "presence", "iq"))
+BROKEN = (PeerClosed, TlsError, OSError, TimeoutError, ET.ParseError)
 
 
 def dialback_key(secret: str, receiving: str, originating: str, stream_id: str) -> str:
@@ -59,8 +63,10 @@ class Partner(Accounts):
         port: int = 0,
         version: str | None = "1.0",
         timeout: float = 10.0,
+        security: Security | None = None,
     ) -> None:
         super().__init__(domains, users)
+        self.security = security
         self.resolver, self.routes = resolver, dict(routes or {})
         self.host, self.port, self.version, self.timeout = host, port, version, timeout
         self.faults = Faults()
@@ -131,7 +137,7 @@ class Partner(Accounts):
                 await Incoming(self, wire).run()
             else:
                 await wire.wait_end()
-        except (PeerClosed, ET.ParseError) as problem:
+        except (PeerClosed, TlsError, ET.ParseError) as problem:
             self.note("stream broken", text=str(problem))
         finally:
             self._tasks.discard(task)
@@ -149,18 +155,19 @@ class Link:
         self.over = False
         self.reason = ""
         self.condition = "remote-server-not-found"
+        self.method = ""  # by which the other side took our name for proven
         self.wire: Wire | None = None
 
     async def run(self) -> None:
         try:
             async with asyncio.timeout(self.server.timeout):
                 await self._authenticate()
-            self.server.note("link up", local=self.local, remote=self.remote)
+            self.server.note("link up", local=self.local, remote=self.remote, method=self.method)
             self.ready.set()
             await self._serve()
         except NotFound as problem:
             self.reason = str(problem)
-        except (PeerClosed, OSError, TimeoutError, ET.ParseError) as problem:
+        except BROKEN as problem:
             self.condition, self.reason = "remote-server-timeout", str(problem) or type(problem).__name__
         finally:
             self._finish()
@@ -177,18 +184,29 @@ class Link:
 
     async def _authenticate(self) -> None:
         self.wire = wire = await Wire.connect(*await self.server.locate(self.remote))
-        await wire.send("<?xml version='1.0'?>")
-        await wire.send(header(SERVER, from_=self.local, to=self.remote, version=self.server.version))
-        answer = await wire.header()
-        if answer.get("version"):
-            await wire.expect(FEATURES)
+        opened = await open_stream(wire, self.server, self.local, self.remote)
+        security = self.server.security
+        if security is not None and security.external and "EXTERNAL" in opened.offered:
+            await self._external(wire)
+            return
+        if security is not None and not security.dialback:
+            raise PeerClosed("it does not offer SASL EXTERNAL")
         secret = "not the secret" if self.server.faults.wrong_key else self.server.secret
-        key = dialback_key(secret, self.remote, self.local, answer["id"])
+        key = dialback_key(secret, self.remote, self.local, opened.id)
         await wire.send(f"<db:result{attributes(from_=self.local, to=self.remote)}>{key}</db:result>")
         result = await wire.expect(RESULT)
         if (result.get("from"), result.get("to"), result.get("type")) != (self.remote, self.local, "valid"):
             why = " ".join(condition_of(result[0])) if len(result) else ""
             raise PeerClosed(f"dialback: {result.get('type')} {why}".rstrip())
+        self.method = "tcp_dialback" if wire.tls is None else "tls_dialback"
+
+    async def _external(self, wire: Wire) -> None:
+        authzid = base64.b64encode(self.local.encode()).decode()
+        await wire.send(f"<auth xmlns='{SASL}' mechanism='EXTERNAL'>{authzid}</auth>")
+        await wire.expect(f"{{{SASL}}}success")
+        wire.restart()
+        await exchange_headers(wire, self.server, self.local, self.remote)
+        self.method = "sasl_tls"
 
     async def _serve(self) -> None:
         reading = taking = asyncio.create_task(self._read())
@@ -221,8 +239,15 @@ class Incoming:
         self.server, self.wire, self.faults = server, wire, server.faults
         self.stream_id = secrets.token_hex(16)
         self.proven: set[tuple[str, str]] = set()  # (local, remote)
+        self.local = self.remote = ""
 
     async def run(self) -> None:
+        while await self._stream():
+            self.wire.restart()
+            self.stream_id = secrets.token_hex(16)
+
+    async def _stream(self) -> bool:
+        """One stream on the connection; True when another begins, within TLS or after SASL."""
         opened = await self.wire.header()
         version = self.server.version if opened.get("version") else None
         domain = opened.get("to", self.server.domains[0])
@@ -230,16 +255,50 @@ class Incoming:
         await self.wire.send(header(SERVER, from_=domain, to=opened.get("from"), id=self.stream_id, version=version))
         if domain not in self.server.domains:
             await self._refuse("host-unknown", f"{domain} is not served here")
-            return
+            return False
+        self.local, self.remote = domain, opened.get("from", "")
         if version:
-            await self.wire.send("<stream:features><dialback xmlns='urn:xmpp:features:dialback'/></stream:features>")
+            await self.wire.send(f"<stream:features>{self._features()}</stream:features>")
         while (element := await self.wire.element()) is not None:
+            if element.tag == f"{{{TLS}}}starttls" and self.server.security is not None:
+                await self.wire.send(f"<proceed xmlns='{TLS}'/>")
+                await self.wire.start_tls(self.server.security.identity, server=True)
+                return True
+            if element.tag == f"{{{SASL}}}auth":
+                return await self._external()
             if not await self._take(element):
-                return
+                break
+        return False
+
+    def _features(self) -> str:
+        security, tls = self.server.security, self.wire.tls
+        dialback = "<dialback xmlns='urn:xmpp:features:dialback'/>"
+        if security is None:
+            return dialback
+        if tls is None:
+            return f"<starttls xmlns='{TLS}'><required/></starttls>"
+        inner = dialback if security.dialback else ""
+        if security.external and not self.proven and security.trusts(tls.peer_chain, self.remote):
+            inner += f"<mechanisms xmlns='{SASL}'><mechanism>EXTERNAL</mechanism></mechanisms>"
+        return inner
+
+    async def _external(self) -> bool:
+        security, tls = self.server.security, self.wire.tls
+        if security is None or tls is None or not security.trusts(tls.peer_chain, self.remote):
+            await self._refuse("not-authorized", "the certificate does not prove it")
+            return False
+        self.proven.add((self.local, self.remote))
+        self.server.note("authenticated", local=self.local, remote=self.remote, method="sasl_tls")
+        await self.wire.send(f"<success xmlns='{SASL}'/>")
+        return True
 
     async def _take(self, element: ET.Element) -> bool:
         if element.tag == VERIFY:
             return await self._answer_verify(element)
+        security = self.server.security
+        if element.tag == RESULT and security is not None and not (security.dialback and self.wire.tls):
+            await self._refuse("not-authorized", "there is no dialback on this stream")
+            return False
         if element.tag == RESULT:
             self.server.spawn(self._check_result(element))
             return True
@@ -288,7 +347,7 @@ class Incoming:
             try:
                 async with asyncio.timeout(self.server.timeout):
                     answer = await self._verify(remote, local, element.text or "")
-            except (NotFound, OSError, PeerClosed, TimeoutError, ET.ParseError) as problem:
+            except (NotFound, *BROKEN) as problem:
                 self.server.note("verify failed", remote=remote, text=str(problem))
                 await self._refuse("remote-connection-failed", f"{remote}: {problem}")
                 return
@@ -303,10 +362,7 @@ class Incoming:
         """Ask the server that DNS names for ``remote`` whether it made this key."""
         wire = await Wire.connect(*await self.server.locate(remote))
         try:
-            await wire.send("<?xml version='1.0'?>")
-            await wire.send(header(SERVER, from_=local, to=remote, version=self.server.version))
-            if (await wire.header()).get("version"):
-                await wire.expect(FEATURES)
+            await open_stream(wire, self.server, local, remote)
             head = attributes(from_=local, to=remote, id=self.stream_id)
             await wire.send(f"<db:verify{head}>{key}</db:verify>")
             answer = await wire.expect(VERIFY)

@@ -18,17 +18,15 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from .lookup import Address
-from .partner import RESULT, SERVER, VERIFY, dialback_key
+from .opening import ERROR, SERVER
+from .partner import RESULT, STANZAS, VERIFY, dialback_key
+from .security import SASL, TLS
 from .tls import DEFAULT, Identity, Options, SecureStream, TlsError
-from .wire import STREAMS, PeerClosed, Wire, attributes, condition_of, header
+from .wire import PeerClosed, Wire, attributes, condition_of, header
 
-TLS = "urn:ietf:params:xml:ns:xmpp-tls"
-SASL = "urn:ietf:params:xml:ns:xmpp-sasl"
 BIDI = "urn:xmpp:bidi"
 ACKS = "urn:xmpp:sm:3"
 LIMITS = "urn:xmpp:stream-limits:0"
-FEATURES, ERROR = f"{{{STREAMS}}}features", f"{{{STREAMS}}}error"
-STANZAS = tuple(f"{{{SERVER}}}{kind}" for kind in ("message", "presence", "iq"))
 BROKEN = (PeerClosed, TlsError, OSError, ET.ParseError, TimeoutError)
 
 

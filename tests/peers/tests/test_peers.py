@@ -16,11 +16,13 @@ from pathlib import Path
 import pytest
 
 from .. import stanzas
+from ..authority import Authority
 from ..control import Remote
 from ..dns_server import DnsServer
 from ..inside import COMPONENT, Inside
 from ..partner import Partner, dialback_key
 from ..raw import Listener, RawPeer
+from ..security import Security
 from ..wire import PeerClosed, Wire, header
 
 BOB, ANN = "bob@gmail.example", "ann@other.example"
@@ -245,5 +247,43 @@ def test_stand_ins_as_processes(tmp_path, socket):
             assert {answer["id"]: answer["ok"] for answer in answers} == {1: True, 2: True}
             process.stdin.close()
         assert await process.wait() == 0
+
+    run(test)
+
+
+@pytest.mark.parametrize("dialback", [False, True])
+def test_partners_with_tls(dialback):
+    ca = Authority("CA of the stand-ins")
+
+    def security(domain: str) -> Security:
+        return Security(ca.issue(domain), ca.certificate, external=not dialback, dialback=dialback)
+
+    async def test() -> None:
+        one = Partner("gmail.example", users=[BOB], security=security("gmail.example"))
+        other = Partner("other.example", users=[ANN], security=security("other.example"))
+        async with one, other:
+            one.routes["other.example"] = "127.0.0.1", other.port
+            other.routes["gmail.example"] = "127.0.0.1", one.port
+            await one.send_message(BOB, ANN, "hello")
+            assert (await other.mailbox(ANN).wait()).body == "hello"
+            link = one.links["gmail.example", "other.example"]
+            assert link.method == ("tls_dialback" if dialback else "sasl_tls")
+
+    run(test)
+
+
+def test_a_partner_with_tls_and_one_without():
+    ca = Authority("CA of the stand-ins")
+
+    async def test() -> None:
+        one = Partner("gmail.example", users=[BOB], security=Security(ca.issue("gmail.example"), ca.certificate))
+        other = Partner("other.example", users=[ANN])
+        async with one, other:
+            one.routes["other.example"] = "127.0.0.1", other.port
+            other.routes["gmail.example"] = "127.0.0.1", one.port
+            await one.send_message(BOB, ANN, "hello")
+            assert "TLS" in (await one.mailbox(BOB).wait()).text
+            await other.send_message(ANN, BOB, "hello")
+            assert (await other.mailbox(ANN).wait()).type == "error"
 
     run(test)
