@@ -12,18 +12,15 @@ words arrive.
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
 from collections import deque
 from typing import Any, Protocol
 
 from ..current import Current
 from ..stream.actions import Closed, Deliver, Send
 from ..stream.security import Tls
+from . import tcp
 from .tls import Channel, TlsError
 
-_TCP_INFO_ACKED = 120
-"""Offset of tcpi_bytes_acked in struct tcp_info (linux/tcp.h), stable kernel interface."""
 _MOST_MARKS = 1024
 
 
@@ -116,7 +113,7 @@ class Connection(asyncio.Protocol):
         transport.set_write_buffer_limits(high=self.current.bounds.write_buffer)
         peername = transport.get_extra_info("peername")
         self.peer = str(peername[0]) if isinstance(peername, tuple) else ""
-        _keep_alive(transport.get_extra_info("socket"))
+        tcp.keep_alive(transport.get_extra_info("socket"))
         self.owner.opened(self)
 
     def data_received(self, data: bytes) -> None:
@@ -249,15 +246,9 @@ class Connection(asyncio.Protocol):
         """Bytes the peer's TCP has confirmed, of those that were given to ``write``; None when that cannot be known."""
         if self.transport is None or self.transport.get_extra_info("ssl_object") is not None:
             return None
-        sock = self.transport.get_extra_info("socket")
-        try:
-            info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_ACKED + 8)
-            acked = int(struct.unpack_from("=Q", info, _TCP_INFO_ACKED)[0])
-        except (OSError, AttributeError, struct.error):
+        acked = tcp.acknowledged(self.transport.get_extra_info("socket"), accepted=self.accepted)
+        if acked is None:
             return None
-        if not self.accepted:
-            # Our SYN counts as one.
-            acked = max(0, acked - 1)
         if self.channel is None:
             return acked
         while self._marks and self._marks[0][0] <= acked:
@@ -403,14 +394,3 @@ class Connection(asyncio.Protocol):
             self.perform(self.machine.tick(now))
         else:
             self._schedule()
-
-
-def _keep_alive(sock: Any) -> None:
-    """Let the kernel notice a dead peer even where the partner wants no keep-alive of ours."""
-    if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
-        return
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 20), ("TCP_KEEPCNT", 4), ("TCP_USER_TIMEOUT", 60_000)):
-        option = getattr(socket, name, None)
-        if option is not None:
-            sock.setsockopt(socket.IPPROTO_TCP, option, value)
