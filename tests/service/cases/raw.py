@@ -76,6 +76,8 @@ async def ends_with(peer: RawPeer, condition: str) -> str:
     """The stream error with which the edge closes; gives its text."""
     found = await peer.until(rb"<stream:error><([a-z-]+) [^>]*/>(?:<text [^>]*>([^<]*)</text>)?.*</stream:stream>")
     assert found[1].decode() == condition, found[0]
+    # Without this the edge would wait for it as long as we wait for the edge.
+    await peer.send(b"</stream:stream>")
     await peer.until_closed()
     return (found[2] or b"").decode()
 
