@@ -114,6 +114,24 @@ def test_an_outsized_stanza_does_not_cost_the_link() -> None:
     assert refused(feed(machine, big.replace("juliet@", "@"))) == ["improper_addressing"]
 
 
+@pytest.mark.parametrize(
+    "inner",
+    [
+        f"<x xmlns:p='{'u' * 100_000}'>" + "<p:a/>" * 1_000 + "</x>",
+        f"<x xmlns:p='{'u' * 1_000}'><y" + "".join(f" p:a{number}=''" for number in range(20_000)) + "/></x>",
+        f"<x a='{'>' * 1_100_000}'/>",
+    ],
+    ids=["namespace", "attributes", "tag"],
+)
+def test_a_tag_that_would_take_gigabytes_does_not_cost_the_link(inner: str) -> None:
+    machine = ready()
+    actions = feed(machine, STANZA.replace("<body>", inner + "<body>") + STANZA, step=65_536)
+    assert refused(actions) == ["stanza_too_big"]
+    assert "<policy-violation " in sent(actions)
+    assert "to='romeo@inside.example/x'" in sent(actions)
+    assert len(only(actions, Deliver)) == 1
+
+
 def test_large_stanzas_come_from_inside() -> None:
     assert only(feed(ready(), STANZA.replace("hi", "x" * 500_000)), Deliver)
 
