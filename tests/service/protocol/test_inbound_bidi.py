@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from xmpp_edge.jid import JID
-from xmpp_edge.stream.actions import Acknowledge, Authenticated, Closed, Deliver, Doubtful, Pair, Send, Unsent
+from xmpp_edge.stream.actions import Acknowledge, Authenticated, Closed, Deliver, Doubtful, Pair, Room, Send, Unsent
 from xmpp_edge.stream.inbound import Inbound
 from xmpp_edge.stream.settings import Settings
 from xmpp_edge.xml.stanza import Stanza
@@ -384,12 +384,16 @@ def test_an_orderly_end_asks_once_more() -> None:
 
 def test_a_peer_that_takes_nothing_gets_no_more() -> None:
     machine = counting()
-    answers = [machine.send(ours(str(number)), 1)[0] for number in range(5001)]
-    assert isinstance(answers[4999], Send)
-    (last,) = answers[5000:]
+    for number in range(10_000):
+        assert machine.full == (number >= 5000)
+        assert only(machine.send(ours(str(number)), 1), Send)
+    (last,) = machine.send(ours(), 1)
     assert isinstance(last, Unsent)
     assert last.condition == "resource-constraint"
-    feed(machine, answer(5000))
+    assert feed(machine, answer(5000)) == []
+    assert machine.full
+    assert feed(machine, answer(5001)) == [Room()]
+    assert not machine.full
     assert only(machine.send(ours(), 1), Send)
 
 

@@ -11,7 +11,7 @@ from ..xml.element import Element
 from ..xml.stanza import Stanza
 from ..xml.writer import write_stanza
 from . import acks, features
-from .actions import Acknowledge, Action, Doubtful, Send, Unsent
+from .actions import Acknowledge, Action, Doubtful, Room, Send, Unsent
 from .errors import StreamError
 
 # Nobody's limit on silence makes us send keep-alives faster than this.
@@ -46,6 +46,11 @@ class Conversation:
         """What we send is acknowledged."""
         return self._sent is not None
 
+    @property
+    def full(self) -> bool:
+        """So much is unacknowledged that stanzas have to wait; Room tells when they need no longer."""
+        return self._sent is not None and self._sent.full
+
     def open(self, element: Element) -> float | None:
         """Take a ``<bidi/>``, with the limits of the peer in it (XEP-0478); how long we may be silent from now on."""
         self.bidi = True
@@ -62,7 +67,7 @@ class Conversation:
         sent = self._sent
         if sent is None:
             self._remember(stanza)
-        elif sent.full:
+        elif sent.overfull:
             return Unsent(stanza, "resource-constraint", f"{_domain(stanza)} takes stanzas too slowly")
         elif sent.note(stanza, now):
             data += acks.REQUEST
@@ -92,7 +97,7 @@ class Conversation:
         elif element.name == "r" and self.received is not None:
             self._request(self.received, actions)
         elif element.name == "a" and self._sent is not None:
-            self.acknowledged(element)
+            self.acknowledged(element, actions)
         else:
             raise StreamError("unsupported-stanza-type", f"<{element.name}/> of XEP-0198 has no meaning here")
 
@@ -108,12 +113,16 @@ class Conversation:
             if self._before:
                 self._ask(self._sent, now, actions)
 
-    def acknowledged(self, element: Element) -> None:
+    def acknowledged(self, element: Element, actions: list[Action]) -> None:
         """The answer to a question of ours, or one without."""
-        if self._sent is not None:
-            self._sent.acknowledged(acks.handled(element))
+        sent = self._sent
+        if sent is not None:
+            full = sent.full
+            sent.acknowledged(acks.handled(element))
             # Whatever it counts came behind these.
             self._before = []
+            if full and not sent.full:
+                actions.append(Room())
 
     def _ask(self, sent: acks.Sent, now: float, actions: list[Action]) -> None:
         sent.asked(now)

@@ -274,6 +274,11 @@ class Inbound(Machine):
         """The peer acknowledges what is sent to it on this stream."""
         return self._conversation.acknowledging
 
+    @property
+    def full(self) -> bool:
+        """So much is unacknowledged that stanzas have to wait; Room tells when they need no longer."""
+        return self._conversation.full
+
     def send(self, stanza: Stanza, now: float) -> list[Action]:
         """Write a stanza; only for a pair that was Authenticated with ``bidi``, while the stream is open."""
         sender, target = stanza.from_, stanza.to
@@ -351,7 +356,7 @@ class Inbound(Machine):
 
     def _late(self, element: Element, now: float, actions: list[Action]) -> None:
         if element.namespace == namespaces.ACKS and element.name == "a":
-            self._conversation.acknowledged(element)
+            self._conversation.acknowledged(element, actions)
 
     def _close(self, condition: str | None, text: str, now: float, actions: list[Action]) -> None:
         self._conversation.closing(now, actions)
