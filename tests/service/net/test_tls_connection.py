@@ -12,11 +12,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from peers.authority import Authority
 from peers.raw import Listener, RawPeer
 from xmpp_edge.current import Bounds, Turn
 from xmpp_edge.net.connection import Connection
 from xmpp_edge.net.contexts import Contexts, load
+from xmpp_edge.net.marks import Marks
 from xmpp_edge.stream.actions import Closed, Send
 from xmpp_edge.stream.security import Tls
 
@@ -168,11 +171,11 @@ def test_writes_of_one_turn_are_one_record():
     async def test() -> None:
         async with pair() as (connection, owner, peer):
             await secure(connection, owner, peer)
-            wire = connection._wire
+            wire = connection._marks.wire
             for _unused in range(50):
                 connection.write(b"a stanza of some length")
             await peer.until(b"(a stanza of some length){50}")
-            assert connection._wire - wire == 50 * len(b"a stanza of some length") + 22
+            assert connection._marks.wire - wire == 50 * len(b"a stanza of some length") + 22
 
     run(test)
 
@@ -267,3 +270,20 @@ def test_the_side_that_was_called_knows_what_is_confirmed_to_the_byte(tmp_path):
         await owner.gone.wait()
 
     run(test)
+
+
+@given(st.lists(st.tuples(st.integers(1, 50), st.integers(0, 30), st.booleans()), max_size=60), st.integers(0, 100))
+def test_marks_never_confirm_what_is_not(steps, begin):
+    marks, pairs, position, acked = Marks(begin), [(begin, begin)], begin, 0
+    for plain, overhead, thin in steps:
+        position += plain
+        marks.wire += plain + overhead
+        marks.note(position)
+        pairs.append((marks.wire, position))
+        if thin:
+            marks.thin()
+        acked = min(marks.wire, acked + plain)
+        true = max((there for wire, there in pairs if wire <= acked), default=0)
+        assert marks.confirmed(acked) <= true
+    assert marks.confirmed(marks.wire) == position
+    assert len(marks) == 0

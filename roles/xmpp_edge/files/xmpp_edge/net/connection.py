@@ -12,16 +12,14 @@ words arrive.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from typing import Any, Protocol
 
 from ..current import Current
 from ..stream.actions import Closed, Deliver, Send
 from ..stream.security import Tls
 from . import tcp
+from .marks import Marks
 from .tls import Channel, TlsError
-
-_MOST_MARKS = 1024
 
 
 class Machine(Protocol):
@@ -98,11 +96,7 @@ class Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
         self._holds: set[object] = set()
-        self._wire = 0
-        """Bytes given to the kernel, cipher text and all; counted from the start of TLS on."""
-        self._marks: deque[tuple[int, int]] = deque()
-        """Offsets that belong together, in cipher text and in plain text, oldest first."""
-        self._confirmed = 0
+        self._marks: Marks | None = None
 
     # asyncio's side
 
@@ -177,8 +171,7 @@ class Connection(asyncio.Protocol):
         """What was written so far goes out as it is; from here on everything is TLS, both ways."""
         self.flush()
         self.channel = channel
-        self._wire = self.position
-        self._marks.append((self.position, self.position))
+        self._marks = Marks(self.position)
         if not channel.server:
             channel.start()
             self._put(channel.outgoing())
@@ -249,11 +242,7 @@ class Connection(asyncio.Protocol):
         acked = tcp.acknowledged(self.transport.get_extra_info("socket"), accepted=self.accepted)
         if acked is None:
             return None
-        if self.channel is None:
-            return acked
-        while self._marks and self._marks[0][0] <= acked:
-            self._confirmed = self._marks.popleft()[1]
-        return self._confirmed
+        return acked if self._marks is None else self._marks.confirmed(acked)
 
     def taken(self, position: int) -> bool:
         """The kernel has all bytes up to this position, or never will."""
@@ -332,17 +321,19 @@ class Connection(asyncio.Protocol):
         except TlsError:
             self.abort()
             return
-        self._marks.append((self._wire, self.position))
-        if len(self._marks) > _MOST_MARKS:
-            self.acknowledged()
-        if len(self._marks) > _MOST_MARKS:
-            # Fewer marks leave more in doubt, never less.
-            self._marks = deque(list(self._marks)[::-2][::-1])
+        marks = self._marks
+        if marks is not None:
+            marks.note(self.position)
+            if marks.crowded:
+                self.acknowledged()
+            if marks.crowded:
+                marks.thin()
 
     def _put(self, data: bytes) -> None:
         """Cipher text, to the kernel."""
         if data and self.transport is not None and not self.transport.is_closing():
-            self._wire += len(data)
+            if self._marks is not None:
+                self._marks.wire += len(data)
             self.transport.write(data)
 
     def _finish(self) -> None:
