@@ -13,7 +13,6 @@ from time import monotonic
 from typing import Protocol
 
 from ..stream.actions import Action, Closed, Unsent
-from ..stream.outbound import Outbound
 from ..xml.stanza import Stanza
 from .connection import Connection
 from .ledger import Ledger, is_clean
@@ -26,6 +25,10 @@ class Sender(Protocol):
     @property
     def acknowledging(self) -> bool:
         """The peer counts what it gets (XEP-0198), and Doubtful tells in the end what it has not confirmed."""
+
+    @property
+    def full(self) -> bool:
+        """So much is unconfirmed that stanzas have to wait."""
 
     def send(self, stanza: Stanza, now: float) -> list[Action]:
         """Raises RuntimeError when the stream takes none any more."""
@@ -54,7 +57,7 @@ class Carrier:
     @property
     def ready(self) -> bool:
         """Stanzas can be written without piling up."""
-        return not self.spent and not self.connection.paused
+        return not self.spent and not self.connection.paused and not self.machine.full
 
     def write(self, stanza: Stanza) -> bool:
         """Write a stanza, or give it back because the peer takes none like it; False when the stream is closing."""
@@ -95,15 +98,3 @@ class Carrier:
         # A peer that never answers our goodbye makes us wait; what was young when we said it is still in doubt.
         when = monotonic() if self._spent_at is None else self._spent_at
         return self._ledger.in_doubt(self.connection, when, clean=is_clean(self.connection, closed))
-
-
-class Own(Carrier):
-    """On a stream that we have opened."""
-
-    def __init__(self, connection: Connection, machine: Outbound, give_back: GiveBack) -> None:
-        super().__init__(connection, machine, give_back)
-        self._outbound = machine
-
-    @property
-    def ready(self) -> bool:
-        return not self.spent and not self.connection.paused and not self._outbound.full

@@ -27,7 +27,7 @@ from ..stream.actions import (
     StartTls,
     Unsent,
 )
-from .carrier import Own
+from .carrier import Carrier
 from .connection import Connection, Machine
 from .dial import Candidate, DialFailed
 from .dialled import Dialled
@@ -48,7 +48,7 @@ class Outgoing:
         self.endpoint = str(candidate)
         self.connection = Connection(self, self.current)
         self.machine: Dialled | None = None
-        self.carrier: Own | None = None
+        self.carrier: Carrier | None = None
         """Stanzas can be sent, or could."""
         self.proven: Authenticated | None = None
         self.outcome: asyncio.Future[DialFailed | None] = self.connection.loop.create_future()
@@ -187,7 +187,7 @@ class Outgoing:
         assert self.machine is not None
         self.proven = action
         self.since, self.up_at = time.time(), connection.loop.time()
-        self.carrier = Own(connection, self.machine, self.route.everyone.undeliverable)
+        self.carrier = Carrier(connection, self.machine, self.route.everyone.undeliverable)
         self._settle(None)
         self.route.established_by(self, action)
 
