@@ -58,21 +58,24 @@ async def establish(dialer: Dialer, partner: Partner, remote: str, make: Make, s
 
 
 async def _establish(dialer: Dialer, partner: Partner, remote: str, make: Make, end: float) -> None:
-    failure, weakness = await _round(dialer, partner, remote, make, (), end)
+    nothing = DialFailed(NOT_FOUND, f"No address for {remote} was found.")
+    failure, weakness = await _round(dialer, partner, remote, make, (), end, nothing)
     if failure is not None and weakness is not None:
         first = failure
-        failure, _unused = await _round(dialer, partner, remote, make, {weakness}, end)
-        if failure is not None:
+        failure, _unused = await _round(dialer, partner, remote, make, {weakness}, end, first)
+        if failure is not None and failure is not first:
             failure = DialFailed(failure.condition, f"{failure.text}; before that, {first.text}")
     if failure is not None:
         raise failure
 
 
 async def _round(
-    dialer: Dialer, partner: Partner, remote: str, make: Make, avoid: Container[str], end: float
+    dialer: Dialer, partner: Partner, remote: str, make: Make, avoid: Container[str], end: float, last: DialFailed
 ) -> tuple[DialFailed | None, str | None]:
-    """Try one address after the other. Gives the failure, and what may be left out because it was the reason."""
-    last = DialFailed(NOT_FOUND, f"No address for {remote} was found.")
+    """Try one address after the other. Gives the failure, and what may be left out because it was the reason.
+
+    ``last`` is the failure where there is nothing to try, as with direct TLS alone and TLS to be left out.
+    """
     weakness: str | None = None
     async for target in dialer.candidates(partner, remote):
         candidate = target
