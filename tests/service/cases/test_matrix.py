@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from net.harness import ALICE, BOB, THEIRS, error, run
-from peers.initiator import Ability
+from net.harness import ALICE, BOB, OURS, THEIRS, Records, error, run
+from peers.initiator import Ability, initiate
 from peers.scripted import Offer, Scripted
 from xmpp_edge.records import partner
 from xmpp_edge.records.errors import RecordError
@@ -116,6 +118,66 @@ def test_outbound(row: Row, peer: str) -> None:
             assert bounce.text
             assert not here.audit.events("authenticated")
             assert not any("message" in step for step in steps(server))
+
+    run(test)
+
+
+# TLS from the first byte is TLS: the cells of the peers that have it, and one more refusal.
+DIRECT_PEERS = ("everything", "untrusted", "tls", "tls+external", "tls+dialback")
+
+
+@pytest.mark.parametrize("peer", DIRECT_PEERS)
+@pytest.mark.parametrize("row", VALID, ids=lambda row: row.name)
+def test_inbound_direct(row: Row, peer: str) -> None:
+    ability = replace(ABILITIES[peer], direct=True, tls=False)
+    expected = (row.inbound or ())[INBOUND_PEERS.index(peer)]
+    if row.tls == "N":
+        expected = "policy-violation"
+
+    async def test() -> None:
+        honest = Offer(starttls="optional", external="secure", dialback="all")
+        async with (
+            edge(row.record, change=direct_port) as here,
+            Scripted(THEIRS, offer=honest, identity=PAPERS.theirs) as authoritative,
+        ):
+            lead_to(here, authoritative.port)
+            opened = await initiate(here.direct_address, THEIRS, OURS, ability)
+            assert opened.method or opened.refusal == expected, (opened.refusal, opened.text)
+            assert opened.method == (expected if expected in METHODS else "")
+            if opened.method:
+                line = await here.audit.wait("authenticated", direction="in", remote=THEIRS)
+                assert facts(line) == (expected, True, ABILITIES[peer].identity is PAPERS.theirs)
+
+    run(test)
+
+
+def direct_port(records: Records) -> None:
+    records.edge["direct_tls_port"] = 5270
+
+
+@pytest.mark.parametrize("peer", ["everything", "untrusted", "tls", "tls+external", "tls+dialback"])
+@pytest.mark.parametrize("row", VALID, ids=lambda row: row.name)
+def test_outbound_direct(row: Row, peer: str) -> None:
+    expected = (row.outbound or ())[OUTBOUND_PEERS.index(peer)]
+    papers = PAPERS.forged if peer == "untrusted" else PAPERS.theirs
+    offer = replace(OFFERS[peer], direct=True, starttls="")
+
+    async def test() -> None:
+        async with edge(row.record) as here, Scripted(THEIRS, offer=offer, identity=papers) as server:
+            lead_to(here, server.port, direct=True)
+            await here.inside.send_message(f"{ALICE}/desk", BOB, "x", id_="m")
+            if row.tls != "N" and expected in METHODS:
+                line = await here.audit.wait("authenticated", direction="out", remote=THEIRS)
+                assert facts(line) == (expected, True, papers is PAPERS.theirs)
+                await server.sessions[-1].until("message m")
+                return
+            bounce = await here.inside.mailbox(ALICE).wait(lambda stanza: stanza.id == "m")
+            if row.tls == "N":
+                # There is no way to this server without TLS, and the record knows none with it.
+                assert (error(bounce)[1], server.sessions) == ("remote-server-not-found", [])
+                return
+            condition, text = await told(server)
+            assert f"{condition}/{error(bounce)[1]}" == expected, (text, bounce.text, steps(server))
 
     run(test)
 

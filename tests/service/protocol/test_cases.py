@@ -149,6 +149,7 @@ CASES = [
     Case(31, "text between stanzas", proven_inbound, MESSAGE + "hello" + MESSAGE, "bad-format"),
     Case(32, "depth", proven_inbound, stanza("<body>", "<a>" * 10_000), "policy-violation"),
     Case(33, "children", proven_inbound, stanza("<body>", "<a/>" * 50_000 + "<body>"), "policy-violation"),
+    Case(33, "100 000 children", proven_inbound, stanza("<body>", "<a/>" * 100_000 + "<body>"), "policy-violation"),
     Case(34, "too large", proven_inbound, stanza("hi", "x" * (262_144 - len(MESSAGE) + 3)), "policy-violation"),
     Case(34, "just not too large", proven_inbound, stanza("hi", "x" * (262_144 - len(MESSAGE) + 2)), None),
     Case(36, "stanza before TLS, which is required", inbound, header("partner.example", STRICT) + MESSAGE,
