@@ -118,6 +118,30 @@ def test_the_first_stanza_after_a_silence_asks_and_the_others_wait_for_the_answe
     assert sent.note(five, 32)
 
 
+def test_answers_that_count_nothing_more_are_no_better_than_none() -> None:
+    sent = acks.Sent(moment=1)
+    for stanza in stanzas(3):
+        sent.note(stanza, 0)
+    sent.asked(0)
+    sent.acknowledged(1)
+    assert sent.waiting is None
+    assert sent.tick(1)
+    sent.asked(1)
+    for now in range(2, 30):
+        sent.acknowledged(1)
+        assert sent.waiting == 1
+        assert sent.tick(now)
+        sent.asked(now)
+    sent.acknowledged(2)
+    assert sent.waiting is None
+    sent.asked(30)
+    sent.acknowledged(3)
+    sent.asked(31)
+    # There is nothing that it could count.
+    sent.acknowledged(3)
+    assert sent.waiting is None
+
+
 def test_many_stanzas_ask_although_an_answer_is_due() -> None:
     sent = acks.Sent(every=3)
     asked = []

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 from xmpp_edge.stream.actions import Acknowledge, Authenticated, Closed, Deliver, Doubtful, Room, Send, Unsent
 from xmpp_edge.stream.outbound import Outbound
@@ -158,8 +160,9 @@ def test_a_peer_that_will_not_goes_on_without() -> None:
 def test_a_peer_that_never_says_goes_on_without_and_is_not_waited_for() -> None:
     machine = proven(ACKS)
     for number in range(6000):
+        # Nobody may wait for room here: it would never be told.
+        assert not machine.full
         assert sent(machine.send(message(str(number)), 0)) == written(str(number))
-    assert not machine.full
     assert feed(machine, ENABLED) == []
     assert not machine.acknowledging
 
@@ -216,6 +219,45 @@ def test_a_peer_that_does_not_answer_is_given_up() -> None:
     actions = machine.tick(machine.deadline)
     assert closed(actions) == Closed("connection-timeout", "stanzas were not acknowledged within 30 seconds", "us")
     assert len(doubtful(actions)) == 1
+
+
+def test_a_peer_that_answers_and_takes_nothing_is_given_up_too() -> None:
+    machine = counting()
+    send(machine, "1", now=0)
+    actions: list = []
+    for now in range(60):
+        feed(machine, handled(0), now=now)
+        actions = machine.tick(now)
+        if machine.closed:
+            break
+    assert machine.closed
+    assert closed(actions).condition == "connection-timeout"
+    assert now == 30
+    assert len(doubtful(actions)) == 1
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_each_stanza_is_acknowledged_or_in_doubt_and_never_both(seed: int) -> None:
+    chance = random.Random(seed)
+    machine = proven(ACKS)
+    gone, answered, enabled = 0, 0, False
+    for now in range(chance.randrange(300)):
+        if chance.random() < 0.7:
+            send(machine, str(gone), now=now / 10)
+            gone += 1
+        if not enabled and chance.random() < 0.1:
+            feed(machine, ENABLED, now=now / 10)
+            enabled = True
+        if enabled and chance.random() < 0.3:
+            answered = chance.randint(answered, gone)
+            feed(machine, handled(answered), now=now / 10)
+        machine.tick(now / 10)
+    actions = machine.eof(30)
+    if enabled:
+        told = [stanza.payload for stanza in doubtful(actions)]
+        assert told == [f"<body>{number}</body>" for number in range(answered, gone)]
+    else:
+        assert not only(actions, Doubtful)
 
 
 def test_before_closing_the_last_answer_is_asked_for_and_waited_for() -> None:

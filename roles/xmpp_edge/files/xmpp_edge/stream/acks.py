@@ -71,6 +71,7 @@ class Sent:
     __slots__ = (
         "_alarm",
         "_counted",
+        "_due",
         "_next",
         "_open",
         "_size",
@@ -88,7 +89,9 @@ class Sent:
         self.most = most
         self.most_bytes = most_bytes
         self.waiting: float | None = None
-        """Since when an answer is due, None when none is."""
+        """Since when the peer was asked and has taken nothing more; None while all goes well."""
+        self._due = False
+        """It has not answered at all since we asked."""
         self._open: deque[Stanza] = deque()
         self._size = 0
         self._counted = 0
@@ -118,13 +121,13 @@ class Sent:
         self._open.append(stanza)
         self._size += len(stanza.payload)
         self._unasked = unasked = self._unasked + 1
-        return unasked >= self.every or (self.waiting is None and now >= self._next)
+        return unasked >= self.every or (now >= self._next and not self._due)
 
     def asked(self, now: float) -> None:
         """We have asked for an answer."""
         self._unasked = 0
         self._next = now + self.moment
-        self._alarm = True
+        self._alarm = self._due = True
         if self.waiting is None:
             self.waiting = now
 
@@ -137,16 +140,19 @@ class Sent:
         for _unused in range(more):
             self._size -= len(self._open.popleft().payload)
         self._counted = count
-        self.waiting = None
+        self._due = False
+        if more or not self._open:
+            # Answers that never count any more are no better than none.
+            self.waiting = None
 
     @property
     def alarm(self) -> float | None:
         """When ``tick`` is needed, None while an answer is due or nothing has happened since the last."""
-        return self._next if self._alarm and self.waiting is None else None
+        return self._next if self._alarm and not self._due else None
 
     def tick(self, now: float) -> bool:
         """Whether it is time to ask for what was sent since we asked last."""
-        if not self._alarm or self.waiting is not None or now < self._next:
+        if not self._alarm or self._due or now < self._next:
             return False
         self._alarm = False
         return bool(self._open)

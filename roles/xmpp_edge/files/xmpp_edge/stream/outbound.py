@@ -104,7 +104,7 @@ class Outbound(Opening):
     @property
     def full(self) -> bool:
         """So much is unacknowledged that stanzas have to wait; Room tells when they need no longer."""
-        return self._sent is not None and self._sent.full
+        return self._acknowledging and self._sent is not None and self._sent.full
 
     def send(self, stanza: Stanza, now: float) -> list[Action]:
         """Write a stanza; only when ``established``. Unsent instead of Send where the peer would not take it."""
