@@ -33,7 +33,9 @@ SHARES = {
     "external": 1,
     "acks": 1,
     "features": 1,
+    "forgery": 1,
     "jid": 1,
+    "certificates": 1,
 }
 # A megabyte of input must not take more, nor an input of a few kilobytes seconds.
 _LIMITS = ("-max_len=8192", "-len_control=20", "-timeout=20", "-rss_limit_mb=768")
@@ -86,10 +88,10 @@ def main(arguments: list[str]) -> int:
     began = time.monotonic()
     with ThreadPoolExecutor(cores) as pool:
         outcomes = list(pool.map(lambda name: fuzz(name, max(1, round(share * SHARES[name]))), names))
-    print(f"{'target':10} {'executions':>11} {'per second':>11} {'edges':>7} {'features':>9}")
+    print(f"{'target':12} {'executions':>11} {'per second':>11} {'edges':>7} {'features':>9}")
     for outcome in outcomes:
         rate = outcome.runs // max(1, outcome.seconds)
-        print(f"{outcome.name:10} {outcome.runs:11} {rate:11} {outcome.edges:>7} {outcome.features:>9}", end="")
+        print(f"{outcome.name:12} {outcome.runs:11} {rate:11} {outcome.edges:>7} {outcome.features:>9}", end="")
         print(f"   FOUND SOMETHING: {outcome.log.relative_to(ROOT)}" if outcome.found else "")
     found = [outcome for outcome in outcomes if outcome.found]
     total = sum(outcome.runs for outcome in outcomes)

@@ -9,7 +9,9 @@ import random
 import zlib
 from collections.abc import Callable
 from typing import TypeVar
+from xml.etree import ElementTree as ET
 
+from xmpp_edge.forgery import without_forged
 from xmpp_edge.jid import JIDError, parse
 from xmpp_edge.stream import acks, dialback, external, features, header
 from xmpp_edge.stream.errors import StreamError
@@ -21,7 +23,7 @@ from xmpp_edge.xml.parser import Event, Parser, StreamEnd, StreamStart, TooBig
 from xmpp_edge.xml.stanza import Stanza
 from xmpp_edge.xml.writer import stream_header, write_element, write_stanza
 
-from . import conversation, pairs
+from . import certificates, conversation, pairs
 from .world import OURS, SECRET, THEIRS, credentials
 
 Result = TypeVar("Result")
@@ -264,6 +266,38 @@ def addresses(data: bytes) -> None:
     assert back.attrs == {"from": jid.full, "to": jid.full}
 
 
+def forgeries(data: bytes) -> None:
+    """What a payload says in our name: nothing of it is left, and all else is as it was."""
+    reader = Parser(WIDE)
+    reader.feed(OPEN)
+    for stanza in reader.feed(data):
+        if not isinstance(stanza, Stanza):
+            continue
+        clean = without_forged(stanza.payload, (OURS,))
+        assert without_forged(clean, (OURS,)) == clean
+        before, after = _children(stanza.payload), _children(clean)
+        assert after == [child for child in before if not _speaks_for_us(child)]
+
+
+def _children(payload: str) -> list[tuple[str, dict[str, str], str]]:
+    """Name, attributes and all of each child, by another parser."""
+    root = ET.fromstring(f"<message>{payload}</message>")
+    return [(child.tag, child.attrib, ET.tostring(child, encoding="unicode")) for child in root]
+
+
+def _speaks_for_us(child: tuple[str, dict[str, str], str]) -> bool:
+    name, attrs, _unused = child
+    if name in ("{urn:xmpp:carbons:2}received", "{urn:xmpp:carbons:2}sent"):
+        return True
+    maker = {"{urn:xmpp:sid:0}stanza-id": "by", "{urn:xmpp:delay}delay": "from"}.get(name)
+    if maker is None or maker not in attrs:
+        return False
+    try:
+        return parse(attrs[maker]).domain == OURS
+    except JIDError:
+        return True
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "parser": parser,
     "header": headers,
@@ -271,7 +305,9 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "external": externals,
     "acks": acknowledgements,
     "features": offers,
+    "forgery": forgeries,
     "jid": addresses,
+    "certificates": certificates.certificates,
     "inbound": conversation.inbound,
     "outbound": conversation.outbound,
     "component": conversation.component,
