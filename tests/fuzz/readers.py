@@ -282,6 +282,9 @@ def forgeries(data: bytes) -> None:
 def _children(payload: str) -> list[tuple[str, dict[str, str], str]]:
     """Name, attributes and all of each child, by another parser."""
     root = ET.fromstring(f"<message>{payload}</message>")
+    for child in root:
+        # Text between them stays, whoever it stands behind now.
+        child.tail = None
     return [(child.tag, child.attrib, ET.tostring(child, encoding="unicode")) for child in root]
 
 
