@@ -344,6 +344,25 @@ def test_long_and_many_stanzas_pass_whole():
     run(test)
 
 
+def test_stopping_says_goodbye_within_tls_and_waits_for_no_handshake():
+    async def test() -> None:
+        async with world(change=secured()) as here:
+            peer, half, silent = await secure(here), await proceed(here), await RawPeer.connect(here.direct_address)
+            await prove(peer)
+            begun = await RawPeer.connect(here.direct_address)
+            await begun.send(hello())
+            await begun.until(rb"\x16\x03\x03")
+            loop = asyncio.get_running_loop()
+            began = loop.time()
+            await here.service.stop()
+            assert loop.time() - began < 2
+            assert b"system-shutdown" in await peer.until_closed()
+            for other in (half, silent, begun):
+                assert b"stream" not in await other.until_closed()
+
+    run(test)
+
+
 # Certificates of ours
 
 
@@ -651,5 +670,33 @@ def test_stanzas_are_acknowledged_when_they_have_left():
             transport.resume_reading()
             await peer.until(rb"<a xmlns='urn:xmpp:sm:3' h='61'/>")
             await flood
+
+    run(test)
+
+
+def test_a_refusal_that_is_not_the_end_does_not_hide_the_end():
+    async def test() -> None:
+        async with world(change=secured(TLS_OR_DIALBACK)) as here:
+            peer = await secure(here, None)
+            await peer.send(HELLO)
+            await peer.until(rb"</stream:features>")
+            refused = await here.audit.wait("refused", reason="not_trusted")
+            assert refused["remote"] == THEIRS
+            await peer.send(b"<!-- -->")
+            ended = await here.audit.wait("connection_closed")
+            assert (ended["condition"], ended["by"]) == ("restricted-xml", "us")
+
+    run(test)
+
+
+def test_a_refusal_that_is_the_end_is_told_once():
+    async def test() -> None:
+        async with world(change=secured(TLS)) as here:
+            peer = await secure(here, None)
+            await peer.send(HELLO)
+            assert b"<not-authorized " in await peer.until_closed()
+            await here.audit.wait("refused", reason="not_trusted")
+            await eventually(lambda: not here.service.incomings.strangers)
+            assert not here.audit.events("connection_closed")
 
     run(test)
