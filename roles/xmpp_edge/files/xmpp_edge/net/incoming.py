@@ -154,8 +154,8 @@ class Incoming:
         self._lent = False
         self._handover: Handover | None = None
         self._unused: asyncio.TimerHandle | None = None
-        self._told = False
-        """The audit has a line that says why this connection ends."""
+        self._told = ""
+        """What the audit says of the last refusal; the connection may end by it, or go on."""
 
     def opened(self, connection: Connection) -> None:
         everyone, current = self.everyone, self.current
@@ -208,7 +208,7 @@ class Incoming:
             if self._lent:
                 self.everyone.borrower.doubtful(self, action.stanzas)
         elif isinstance(action, Refused):
-            self._told = True
+            self._told = action.text
             self.current.audit.refused(
                 action.reason,
                 known=self in self.everyone.known,
@@ -251,7 +251,7 @@ class Incoming:
                 text=closed.text if closed else None,
                 by=closed.by if closed else "peer",
             )
-        elif closed is not None and closed.condition is not None and not self._told:
+        elif closed is not None and closed.condition is not None and closed.text != self._told:
             self.current.audit.stranger(
                 "connection_closed",
                 address=connection.peer,
