@@ -57,9 +57,8 @@ def test_broken_certificates_get_a_verdict(judge: Judge, data: st.DataObject) ->
         for _unused in range(data.draw(st.integers(0, 3))):
             spoiled[data.draw(st.integers(0, len(spoiled) - 1))] = data.draw(st.integers(0, 255))
         # What cannot even be framed never leaves the TLS layer.
-        with contextlib.suppress(ValueError, x509.InvalidVersion):
-            with warnings.catch_warnings(action="ignore"):
-                chain.append(x509.load_der_x509_certificate(bytes(spoiled)))
+        with contextlib.suppress(ValueError, x509.InvalidVersion), warnings.catch_warnings(action="ignore"):
+            chain.append(x509.load_der_x509_certificate(bytes(spoiled)))
     domain = data.draw(st.sampled_from([DOMAIN, "im.partner.example", "pinned.example", "bücher.example"]))
     trust = judge.trust(chain, domain)
     assert trust.reason.isidentifier()
