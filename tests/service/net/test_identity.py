@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -346,6 +347,25 @@ def test_a_host_without_cas_matters_only_to_those_who_are_judged(
         problems = Judge(Records(by_domain={DOMAIN: partner})).problems
         assert bool(problems) == told
         assert all("repair it and reload" in problem for problem in problems)
+
+
+def test_trust_is_remembered_for_a_moment(ca_file: str) -> None:
+    now = datetime.now(UTC)
+    judge = Judge(Records(ca_file), now=lambda: now)
+    pair = ROOT.issue(DOMAIN, days=(-1, 5 / 86400))
+    first = judge.trust(pair.presented, DOMAIN)
+    assert first.trusted
+    assert judge.trust(list(pair.presented), DOMAIN) is first
+    assert not judge.trust(pair.presented, "other.example").trusted
+    now += timedelta(seconds=9)
+    assert judge.trust(pair.presented, DOMAIN).trusted
+    now += timedelta(seconds=2)
+    assert judge.trust(pair.presented, DOMAIN).reason == "expired"
+    now -= timedelta(days=3)  # nor does a clock that is set back bring it again
+    assert judge.trust(pair.presented, DOMAIN).reason == "not_yet_valid"
+    for _unused in range(300):
+        judge.trust(ROOT.issue(DOMAIN, days=(-9, 9)).presented, DOMAIN)
+    assert len(judge._trusted) <= 256
 
 
 def test_the_store_of_this_host_can_be_read() -> None:

@@ -9,15 +9,17 @@ makes another. What it judges comes from strangers, so nothing but a Trust ever 
 The order: bounds, the leaf by itself, a path to a CA, revocation, the names, the pins. A partner with a ``ca_file`` has
 to come from that CA and no other is asked. Pins count beside the path: one of them has to be the key of the leaf or of
 a CA of its validated path. Only a certificate that is signed by itself has no path; there, and where the record names
-no CA, the pinned key stands in for it. Verdicts are not kept:
-one costs 0.4 ms, a third of the handshake before it, and a stream asks for few.
+no CA, the pinned key stands in for it.
+
+Trust is remembered for a moment, because a stream asks twice and a verdict costs 0.4 ms; distrust is not, or strangers
+would fill the memory.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
@@ -29,6 +31,9 @@ from ..stream.security import Trust
 from . import anchors, identifiers, revocation
 from .anchors import Anchors, AnchorsError
 from .path import Chain, Distrust, bounded, leaf_fits, self_signed, validated
+
+_REMEMBERED = timedelta(seconds=10)
+_MOST_REMEMBERED = 256
 
 
 class _Partner(Protocol):
@@ -73,6 +78,7 @@ class Judge:
         if policy.check_crls != "never":
             self._revocations = revocation.load(crl_directory)
         named = {policy.ca_file, *(partner.ca_file for partner in policy.partners)}
+        self._trusted: dict[tuple[Chain, str], tuple[datetime, Trust]] = {}
         self._anchors: Mapping[str | None, Anchors | AnchorsError] = {path: _anchors(path) for path in named}
 
     @property
@@ -97,7 +103,7 @@ class Judge:
     def trust(self, chain: Sequence[x509.Certificate], domain: str) -> Trust:
         """The verdict on a chain and a domain (a U-label)."""
         try:
-            return self._judged(tuple(chain), domain)
+            return self._remembered(tuple(chain), domain)
         except Distrust as refusal:
             return Trust(False, refusal.reason, refusal.text)
         except (KeyboardInterrupt, SystemExit):
@@ -105,9 +111,19 @@ class Judge:
         except BaseException as problem:  # noqa: BLE001 - a panic below cryptography is no Exception
             return Trust(False, "malformed", f"the certificate cannot be read ({type(problem).__name__})")
 
-    def _judged(self, chain: Chain, domain: str) -> Trust:
-        bounded(chain)
+    def _remembered(self, chain: Chain, domain: str) -> Trust:
         now = self._now()
+        known = self._trusted.get((chain, domain))
+        if known is not None and timedelta(0) <= now - known[0] < _REMEMBERED:
+            return known[1]
+        trust = self._judged(chain, domain, now)
+        if len(self._trusted) >= _MOST_REMEMBERED:
+            del self._trusted[next(iter(self._trusted))]
+        self._trusted[chain, domain] = now, trust
+        return trust
+
+    def _judged(self, chain: Chain, domain: str, now: datetime) -> Trust:
+        bounded(chain)
         leaf = chain[0]
         leaf_fits(leaf, now)
         partner = self._policy.partner(domain)
