@@ -85,7 +85,8 @@ OPENINGS = [
     [THEIR_HEADER, features(DIALBACK, ACKS), VALID, ENABLED],
     [THEIR_HEADER, features(OFFER_TLS, DIALBACK), PROCEED],
     [THEIR_HEADER, features(OFFER_TLS), PROCEED, "secured", *SECURED],
-    [THEIR_HEADER, features(OFFER_TLS), PROCEED, "secured", *SECURED, FAILURE],
+    [THEIR_HEADER, features(OFFER_TLS), PROCEED, "secured", *SECURED, FAILURE, VALID],
+    [THEIR_HEADER, features(OFFER_TLS), PROCEED, "secured", AFTER_TLS, features(DIALBACK, ACKS), VALID, ENABLED],
     [THEIR_HEADER, features(OFFER_TLS), PROCEED, "secured", *SECURED, SUCCESS],
     [THEIR_HEADER, features(OFFER_TLS), PROCEED, "secured", *SECURED, SUCCESS, THEIR_HEADER, features(ACKS), ENABLED],
 ]
@@ -143,7 +144,7 @@ class Peer:
         return feed(machine, what, 1, self.step)
 
 
-@settings(max_examples=800)
+@settings(max_examples=500)
 @given(
     st.sampled_from(OPENINGS),
     st.lists(st.sampled_from(SAID) | st.sampled_from(DONE), max_size=12),
@@ -156,7 +157,7 @@ def test_whatever_a_peer_does(
     opening: list[str], doings: list[str], partner: Partner, purpose: str, trusted: bool, avoid: tuple[str, ...]
 ) -> None:
     at_once = Peer(partner, purpose, trusted, avoid, 0)
-    in_pieces = Peer(partner, purpose, trusted, avoid, 3)
+    in_pieces = Peer(partner, purpose, trusted, avoid, 7)
     for what in [*opening, *doings]:
         for peer in (at_once, in_pieces):
             peer.do(what)
