@@ -14,7 +14,7 @@ import pytest
 from peers.partner import dialback_key
 from peers.raw import Listener, RawPeer
 from xmpp_edge.current import Bounds
-from xmpp_edge.net.strangers import Strangers, address_key
+from xmpp_edge.net.strangers import address_key
 
 from .harness import ALICE, BOB, CAROL, OURS, QUICK, THEIRS, Records, World, error, eventually, run, world
 
