@@ -445,6 +445,24 @@ def test_what_waits_for_a_partner_that_cannot_be_reached_goes_when_it_calls():
     run(test)
 
 
+def test_a_stream_of_ours_that_the_partner_may_count_on_is_waited_for_before_what_it_lends_is_used():
+    async def test() -> None:
+        async with facing(FULL) as (here, (server,)):
+
+            async def mute(_session, _element) -> None:
+                await asyncio.Event().wait()
+
+            server._authenticate = mute
+            await say(here)
+            await (await server.session()).until("auth")
+            peer = await lend(here)
+            await peer.silence(0.5)
+            await peer.until(rb"id='m'", timeout=10)
+            assert here.inside.mailbox(ALICE).history == []
+
+    run(test)
+
+
 def test_a_lent_stream_is_not_used_once_the_partner_has_changed():
     async def test() -> None:
         async with facing(FULL) as (here, (server,)):

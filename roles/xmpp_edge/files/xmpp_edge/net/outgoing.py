@@ -68,6 +68,11 @@ class Outgoing:
         return self.machine.retry_without if self.machine is not None else None
 
     @property
+    def greeted(self) -> bool:
+        """The peer has answered, and may soon take us for proven."""
+        return self.machine is not None and bool(self.machine.stream_id)
+
+    @property
     def useful(self) -> bool:
         """It has carried a stanza."""
         return self.carrier is not None and self.carrier.used

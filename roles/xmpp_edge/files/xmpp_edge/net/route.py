@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 _SETTLED = 5.0
 """Seconds a stream must have lasted for its end not to count as a failure."""
+_PEACEFUL = (None, "system-shutdown", "reset")
+"""Ends after which the partner is to be called again at once."""
 _NOTHING = {"address": "", "encrypted": False, "tls": None, "authenticated": False, "bidi": False}
 
 
@@ -180,8 +182,9 @@ class Route:
         """The partner takes stanzas of ours on a stream of its own."""
         self.borrowed[connection] = Carrier(connection, machine, self.everyone.undeliverable)
         self.forget_failure()
-        if self._task is not None and not self.established:
-            # Nothing has been written to the one that is being opened.
+        if self._task is not None and (self.stream is None or not self.stream.greeted):
+            # The partner has not heard of the one that is being opened. Later it may count on it: were both sides
+            # to give up their own stream for the other's, there would be none.
             self._cancel()
             self._drop(None, "")
         self._choose()
@@ -231,7 +234,7 @@ class Route:
         )
         self._choose()
         short = self._loop.time() - stream.up_at < _SETTLED
-        useless = (closed is not None and closed.condition is not None) or not stream.useful
+        useless = not stream.useful or (closed is not None and closed.condition not in _PEACEFUL)
         if self.carrier is None and self._task is None and short and useless:
             self._fail(DialFailed(TIMEOUT, text))
         else:
@@ -255,9 +258,9 @@ class Route:
     # inside
 
     def _choose(self) -> None:
-        """Ours if there is one, else the first that is lent to us and takes stanzas."""
+        """Ours if there is one or may soon be, else the first that is lent to us and takes stanzas."""
         own = self.stream.carrier if self.stream is not None else None
-        lent = (carrier for carrier in self.borrowed.values() if not carrier.spent)
+        lent = (carrier for carrier in self.borrowed.values() if not carrier.spent and self._task is None)
         self.carrier = own if own is not None and not own.spent else next(lent, None)
 
     def _worn(self) -> None:
@@ -290,13 +293,15 @@ class Route:
             failure = problem
         if self._task is asyncio.current_task():
             self._task = None
-        if failure is None and self.carrier is None and self._queue:
-            failure = DialFailed(TIMEOUT, f"{self.pair.remote} ended the stream as soon as it was open.")
         if failure is not None:
             self._failed = self.stream.facts() if self.stream is not None else None
             self._drop(None, "")
-            self._fail(failure)
-        elif self.carrier is None:
+        self._choose()
+        if self.carrier is not None:
+            self.drain()
+        elif failure is not None or self._queue:
+            self._fail(failure or DialFailed(TIMEOUT, f"{self.pair.remote} ended the stream as soon as it was open."))
+        else:
             self.everyone.forget(self)
 
     def _try(self, partner: Partner, candidate: Candidate, avoid: Container[str]) -> Outgoing:
