@@ -46,7 +46,7 @@ class Options:
     ciphers: bytes | None = None
     alpn: tuple[bytes, ...] = ()
     sni: str | None = None
-    again: SSL.Connection | None = None  # take up the session of this earlier connection
+    again: SSL.Connection | None = None  # be the same party as in this earlier connection, and take its session up
     ask: bool = True  # a server asks for the client's certificate
 
 
@@ -115,7 +115,8 @@ class SecureStream:
         identity: Identity | None,
         options: Options = DEFAULT,
     ) -> SecureStream:
-        tls = SSL.Connection(context(identity, options, server=True), None)
+        again = options.again
+        tls = SSL.Connection(again.get_context() if again else context(identity, options, server=True), None)
         tls.set_accept_state()
         return await cls(reader, writer, tls)._shaken()
 

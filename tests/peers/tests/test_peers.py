@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+from OpenSSL import SSL
 
 from .. import stanzas
 from ..authority import Authority
@@ -23,6 +24,7 @@ from ..inside import COMPONENT, Inside
 from ..partner import Partner, dialback_key
 from ..raw import Listener, RawPeer
 from ..security import Security
+from ..tls import Options, SecureStream
 from ..wire import PeerClosed, Wire, header
 
 BOB, ANN = "bob@gmail.example", "ann@other.example"
@@ -285,5 +287,36 @@ def test_a_partner_with_tls_and_one_without():
             assert "TLS" in (await one.mailbox(BOB).wait()).text
             await other.send_message(ANN, BOB, "hello")
             assert (await other.mailbox(ANN).wait()).type == "error"
+
+    run(test)
+
+
+def test_raw_peers_speak_tls_and_notice_a_session_that_is_taken_up():
+    """A server that lets clients resume is found out; the edge is asked the same question."""
+    ca = Authority("CA of the stand-ins")
+
+    async def test() -> None:
+        async with Listener() as listener:
+            before: list[SecureStream | None] = [None, None]
+            for round_ in range(2):
+                client, server = await RawPeer.connect(listener.address), await listener.accept()
+                old, new = before
+                version = SSL.TLS1_2_VERSION
+                await asyncio.gather(
+                    client.start_tls(
+                        ca.issue("a.example"), Options(highest=version, sni="b.example", again=old and old.tls)
+                    ),
+                    server.start_tls(
+                        ca.issue("b.example"), Options(highest=version, again=new and new.tls), server=True
+                    ),
+                )
+                assert client.tls.resumed is server.tls.resumed is bool(round_)
+                assert round_ or server.tls.sni == "b.example"
+                await client.send(b"x" * 100_000 + b"end")
+                await server.until(b"end")
+                assert server.received == b"x" * 100_000 + b"end"
+                await client.close()
+                assert await server.until_closed() == b""
+                before = [client.tls, server.tls]
 
     run(test)
