@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from xmpp_edge.jid import JID
+from xmpp_edge.stream import features
 from xmpp_edge.stream.actions import Authenticated, Closed, Deliver, Failed, Pair, Send, Verified, Verify
 from xmpp_edge.stream.component import Component
 from xmpp_edge.stream.errors import StreamError
+from xmpp_edge.stream.features import Features
 from xmpp_edge.stream.inbound import Inbound
 from xmpp_edge.stream.machine import Machine
 from xmpp_edge.stream.outbound import Outbound
@@ -109,6 +112,35 @@ def test_elements_come_back_as_they_were(text: str, value: str) -> None:
     (back,) = parser.feed(write_element(element))
     assert isinstance(back, Element)
     assert (back.attrs, back.text, back.children) == (element.attrs, element.text, element.children)
+
+
+offers = st.builds(
+    Features,
+    tls=st.booleans(),
+    tls_required=st.booleans(),
+    mechanisms=st.lists(st.sampled_from(["EXTERNAL", "PLAIN", "X-É", "a<b"]), max_size=3).map(tuple),
+    dialback=st.booleans(),
+    dialback_errors=st.booleans(),
+    bidi=st.booleans(),
+    acks=st.booleans(),
+    max_bytes=st.none() | st.integers(0, 10**15 - 1),
+    idle_seconds=st.none() | st.integers(0, 10**15 - 1),
+)
+
+
+@given(offers, st.integers(1, 40))
+def test_features_come_back_as_they_were_offered(offered: Features, step: int) -> None:
+    parser = Parser(LIMITS)
+    parser.feed(OPEN)
+    data = write_element(features.write(offered))
+    (back,) = [event for begin in range(0, len(data), step) for event in parser.feed(data[begin : begin + step])]
+    assert isinstance(back, Element)
+    # Details of what is not offered at all are not offered either.
+    assert features.read(back) == replace(
+        offered,
+        tls_required=offered.tls and offered.tls_required,
+        dialback_errors=offered.dialback and offered.dialback_errors,
+    )
 
 
 @given(st.text(), st.text(), texts)
