@@ -84,6 +84,7 @@ def limits() -> str:
 
     rows = [
         ["bytes of a stanza", f"{before.size:,}", f"{after.size:,}, as advertised (XEP-0478)"],
+        ["bytes of all that comes", f"{settings.unproven:,}", ""],
         ["elements of a stanza", f"{before.elements:,}", f"{after.elements:,}"],
         ["depth of a stanza", f"{before.depth:,}", f"{after.depth:,}"],
         ["bytes of one tag", f"{before.tag:,}", f"{after.tag:,}"],

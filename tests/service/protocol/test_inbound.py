@@ -240,6 +240,15 @@ def test_strikes_are_counted() -> None:
     assert closed(actions).condition == "policy-violation"
 
 
+def test_bytes_are_counted_while_nothing_is_proven() -> None:
+    machine = inbound(settings=Settings(unproven=1_000))
+    feed(machine, HEADER)
+    actions = [action for _unused in range(10) for action in feed(machine, " " * 100)]
+    assert closed(actions).condition == "policy-violation"
+    machine = proven_inbound(settings=Settings(unproven=1_000))
+    assert feed(machine, " " * 10_000) == []
+
+
 @pytest.mark.parametrize("kind", ["valid", "invalid", "error", "", "x"])
 @pytest.mark.parametrize("name", ["result", "verify"])
 def test_answers_to_nothing_prove_nothing(name: str, kind: str) -> None:

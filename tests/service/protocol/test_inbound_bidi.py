@@ -266,6 +266,15 @@ def test_nothing_can_be_resumed() -> None:
     assert sent(feed(machine, ENABLE)) == ENABLED
 
 
+@pytest.mark.parametrize("element", [ENABLE, f"<resume xmlns='{SM}' previd='x' h='0'/>"])
+@pytest.mark.parametrize("proven", [False, True])
+def test_what_is_refused_is_not_asked_for_without_end(element: str, proven: bool) -> None:
+    machine = proven_by_sasl() if proven else encrypted()
+    actions = feed(machine, ("" if proven else HEADER) + ENABLE * proven + element * 1000)
+    assert sent(actions).count("<failed ") == 10
+    assert closed(actions).condition == "policy-violation"
+
+
 @pytest.mark.parametrize("element", [R, answer(0), ENABLED, f"<failed xmlns='{SM}'/>", f"<sm xmlns='{SM}'/>"])
 def test_what_has_no_meaning_before_enabling(element: str) -> None:
     _machine, actions = both_ways(proven_by_sasl, element)

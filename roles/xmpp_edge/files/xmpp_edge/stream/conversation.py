@@ -85,26 +85,29 @@ class Conversation:
 
     # Acknowledgements
 
-    def element(self, element: Element, proven: bool, now: float, actions: list[Action]) -> None:
-        """An element of XEP-0198."""
+    def element(self, element: Element, proven: bool, now: float, actions: list[Action]) -> bool:
+        """An element of XEP-0198; False when it asked for what it cannot have."""
         if element.name in ("enable", "resume") and not proven:
             actions.append(Send(acks.failed("unexpected-request")))
-        elif element.name == "enable":
-            self._enable(now, actions)
-        elif element.name == "resume":
+            return False
+        if element.name == "enable":
+            return self._enable(now, actions)
+        if element.name == "resume":
             # Nothing can be resumed here, so there is no such stream.
             actions.append(Send(acks.failed("item-not-found")))
-        elif element.name == "r" and self.received is not None:
+            return False
+        if element.name == "r" and self.received is not None:
             self._request(self.received, actions)
         elif element.name == "a" and self._sent is not None:
             self.acknowledged(element, actions)
         else:
             raise StreamError("unsupported-stanza-type", f"<{element.name}/> of XEP-0198 has no meaning here")
+        return True
 
-    def _enable(self, now: float, actions: list[Action]) -> None:
+    def _enable(self, now: float, actions: list[Action]) -> bool:
         if self.received is not None:
             actions.append(Send(acks.failed("unexpected-request")))
-            return
+            return False
         self.received = acks.Received()
         actions.append(Send(acks.ENABLED))
         if self.bidi and self._before is not None:
@@ -112,6 +115,7 @@ class Conversation:
             self._looked = now
             if self._before:
                 self._ask(self._sent, now, actions)
+        return True
 
     def acknowledged(self, element: Element, actions: list[Action]) -> None:
         """The answer to a question of ours, or one without."""

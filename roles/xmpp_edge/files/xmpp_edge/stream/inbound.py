@@ -33,6 +33,8 @@ _PROCEED = write_element(Element("proceed", namespaces.TLS))
 _TLS_FAILURE = write_element(Element("failure", namespaces.TLS))
 _NOTHING = Features()
 _STANZAS = frozenset(("message", "presence", "iq"))
+# The parser reads all that it is given, and so a stranger's last refusal would come late.
+_PIECE = 16_384
 
 
 class Inbound(Machine):
@@ -56,6 +58,7 @@ class Inbound(Machine):
         "_receiving",
         "_silence",
         "_succeeded",
+        "_unproven",
         "_version",
         "credentials",
         "local",
@@ -102,6 +105,24 @@ class Inbound(Machine):
         self._keepalive_expected = False
         self._silence: float | None = None
         """After so many seconds without a byte of ours the peer may close."""
+        self._unproven = 0
+        """Bytes that have come while nothing was proven."""
+
+    def receive(self, data: bytes, now: float) -> list[Action]:
+        """Bytes have come in; from somebody who proves nothing not without end, and few are looked at at once."""
+        if self.pairs:
+            return super().receive(data, now)
+        actions: list[Action] = []
+        for start in range(0, len(data), _PIECE):
+            if start and (self.closed or self._parser is None):
+                # What came with the last word of a stream is thrown away with it.
+                break
+            piece = data[start : start + _PIECE]
+            self._unproven += len(piece)
+            if self._unproven > self._settings.unproven and not self.pairs and not self.closed:
+                self._fail(StreamError("policy-violation", "too many bytes before any domain is proven"), actions)
+            actions += super().receive(piece, now)
+        return actions
 
     # The header
 
@@ -175,8 +196,10 @@ class Inbound(Machine):
         if namespace == namespaces.DIALBACK and name in ("result", "verify"):
             self._receiving.element(self, element, now, actions)
         elif namespace == namespaces.ACKS:
-            self._conversation.element(element, bool(self.pairs), now, actions)
+            granted = self._conversation.element(element, bool(self.pairs), now, actions)
             self._counted = self._conversation.received
+            if not granted:
+                self._strike("a request of XEP-0198 that had to be refused")
         elif namespace == namespaces.TLS and name == "starttls":
             self._start_tls(actions)
         elif namespace == namespaces.SASL and name in ("auth", "abort"):

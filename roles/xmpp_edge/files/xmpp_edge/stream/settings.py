@@ -39,6 +39,8 @@ class Settings:
     queued_verifications: int = 100
     """Verifications waiting for one outbound stream."""
     strikes: int = 10
-    """Refused dialback requests and answers to nothing after which a stream is closed."""
+    """Refused requests and answers to nothing after which a stream is closed."""
+    unproven: int = 262_144
+    """Bytes on one inbound stream while no pair is proven: some hundred questions about keys, but no flood."""
     foreign_keys: int = 100
     """Keys not ours about which one stream may ask. More, because it is the asker who is being lied to."""
