@@ -229,6 +229,11 @@ class Connection(asyncio.Protocol):
             self.transport.abort()
 
     @property
+    def ending(self) -> Closed | None:
+        """How the stream ended, None while it has not."""
+        return self._closed
+
+    @property
     def buffered(self) -> int:
         """Bytes that the kernel has not taken yet."""
         if self.transport is None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..config import Partner
 from ..stream.actions import Authenticated, Closed, Pair
+from ..stream.opening import said
 from ..xml.stanza import Stanza
 from .attempt import establish
 from .carrier import Carrier, Sender
@@ -60,6 +61,8 @@ class Route:
         self._failure: DialFailed | None = None
         self._failures = 0
         self._retry_at = 0.0
+        self._tried: Outgoing | None = None
+        """The last one of an attempt under way, which may be over by now."""
         self._loop = asyncio.get_running_loop()
         self._idle = asyncio.Event()
 
@@ -223,22 +226,20 @@ class Route:
     def ended(self, stream: Outgoing, closed: Closed | None, text: str) -> None:
         """It is over, and has told what may not have arrived."""
         self._forget_stream()
-        self.current.audit.partner(
-            "stream_closed",
-            direction="out",
-            local=self.pair.local,
-            remote=self.pair.remote,
-            condition=closed.condition if closed else None,
-            text=text,
-            by=closed.by if closed else "peer",
-        )
+        self._tell_closed(closed.condition if closed else None, text, closed.by if closed else "peer")
         self._choose()
         short = self._loop.time() - stream.up_at < _SETTLED
         useless = not stream.useful or (closed is not None and closed.condition not in _PEACEFUL)
         if self.carrier is None and self._task is None and short and useless:
-            self._fail(DialFailed(TIMEOUT, text))
+            self._fail(DialFailed(TIMEOUT, _last_words(closed) or text))
         else:
             self._go_on()
+
+    def distrusted(self, text: str) -> None:
+        """Its certificate proves the partner no longer, and it is being closed; what waits goes on another."""
+        self._tell_closed("reset", text, "us")
+        self._drop(None, "")
+        self._go_on()
 
     def drain(self) -> None:
         """Write what waits, as far as the carrier takes it."""
@@ -256,6 +257,12 @@ class Route:
                 break
 
     # inside
+
+    def _tell_closed(self, condition: str | None, text: str, by: str) -> None:
+        local, remote = self.pair.local, self.pair.remote
+        self.current.audit.partner(
+            "stream_closed", direction="out", local=local, remote=remote, condition=condition, text=text, by=by
+        )
 
     def _choose(self) -> None:
         """Ours if there is one or may soon be, else the first that is lent to us and takes stanzas."""
@@ -293,6 +300,7 @@ class Route:
             failure = problem
         if self._task is asyncio.current_task():
             self._task = None
+        tried, self._tried = self._tried, None
         if failure is not None:
             self._failed = self.stream.facts() if self.stream is not None else None
             self._drop(None, "")
@@ -300,12 +308,14 @@ class Route:
         if self.carrier is not None:
             self.drain()
         elif failure is not None or self._queue:
-            self._fail(failure or DialFailed(TIMEOUT, f"{self.pair.remote} ended the stream as soon as it was open."))
+            words = _last_words(tried.connection.ending) if tried is not None else ""
+            text = f"{self.pair.remote} ended the stream as soon as it was open ({words or 'without a word'})."
+            self._fail(failure or DialFailed(TIMEOUT, text))
         else:
             self.everyone.forget(self)
 
     def _try(self, partner: Partner, candidate: Candidate, avoid: Container[str]) -> Outgoing:
-        self.stream = stream = Outgoing(self, partner, candidate, avoid)
+        self.stream = self._tried = stream = Outgoing(self, partner, candidate, avoid)
         return stream
 
     def _admitted(self) -> Partner:
@@ -377,3 +387,10 @@ class Route:
         if self._counted is not None:
             self.everyone.census.leave(self._counted)
             self._counted = None
+
+
+def _last_words(closed: Closed | None) -> str:
+    """The stream error with which a stream ended, if it was one."""
+    if closed is None or closed.condition is None:
+        return ""
+    return said(closed.condition, closed.text)
