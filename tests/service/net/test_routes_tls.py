@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from OpenSSL import SSL
-from peers.authority import Authority, self_signed
+from peers.authority import Authority, Pair, self_signed
 from peers.raw import RawPeer
 from peers.scripted import Offer, Scripted
 from peers.tls import DEFAULT, Options
@@ -358,18 +358,18 @@ def test_a_third_party_on_a_stream_of_ours_ends_it():
 # Streams that the partner lends us
 
 
-async def lend(here: World, local: str = OURS) -> RawPeer:
+async def lend(here: World, local: str = OURS, remote: str = THEIRS, identity: Pair = Authorities.partner) -> RawPeer:
     """A stream of the partner's, proven, on which it takes stanzas of ours."""
     peer = await RawPeer.connect(here.address)
     hello = (
         "<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams'"
-        f" from='{THEIRS}' to='{local}' version='1.0'>"
+        f" from='{remote}' to='{local}' version='1.0'>"
     ).encode()
     await peer.send(hello)
     await peer.until(rb"<starttls .*</stream:features>")
     await peer.send(b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
     await peer.until(rb"<proceed [^>]*>")
-    await peer.start_tls(Authorities.partner, Options(sni=OURS))
+    await peer.start_tls(identity, Options(sni=OURS))
     await peer.send(hello)
     await peer.until(rb"EXTERNAL.*<bidi [^>]*>.*</stream:features>")
     auth = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>=</auth>"
@@ -377,7 +377,7 @@ async def lend(here: World, local: str = OURS) -> RawPeer:
     await peer.until(rb"<success [^>]*>")
     await peer.send(hello)
     await peer.until(rb"<stream:features.*?(/>|</stream:features>)")
-    await here.audit.wait("authenticated", direction="in", bidi=True)
+    await here.audit.wait("authenticated", direction="in", remote=remote, bidi=True)
     return peer
 
 

@@ -36,6 +36,8 @@ class Timing:
     """How long the dialback secret before a change still holds."""
     reminder: float = 86_400.0
     """Between two warnings of the same thing."""
+    rejudge: float = 3_600.0
+    """Between two looks at the certificates by which open streams are proven."""
 
 
 @dataclass(frozen=True, slots=True)

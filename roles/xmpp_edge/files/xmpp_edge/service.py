@@ -20,8 +20,9 @@ from .current import Bounds, Current, Timing
 from .diagnose import Diagnosis
 from .net.contexts import CertificateError
 from .net.dial import Dialer
-from .net.incoming import Incomings
+from .net.incoming import Incoming, Incomings
 from .net.listener import Listener, ListenError
+from .net.outgoing import Outgoing
 from .net.tasks import watched
 from .net.verify import Verifiers
 from .observe import notify
@@ -96,6 +97,7 @@ class Service:
             raise
         self._background(self._watchdog())
         self._background(self._remind())
+        self._background(self._rejudge())
         snapshot = self.current.snapshot
         self.audit.event(
             "started",
@@ -242,6 +244,7 @@ class Service:
         if change.gone_partners:
             await self.relay.routes.gone(change.gone_partners)
         self.relay.links.apply()
+        await self._judge_again()
         self.audit.event("reloaded", records_hash=new.digest, touched=sorted(change.remote_domains)[:100])
         if rotated:
             self.audit.event("certificates", certificates=self.current.tls.describe())
@@ -289,6 +292,18 @@ class Service:
         while True:
             self._warn()
             await asyncio.sleep(self.current.timing.reminder)
+
+    async def _rejudge(self) -> None:
+        while True:
+            await asyncio.sleep(self.current.timing.rejudge)
+            await self._judge_again()
+
+    async def _judge_again(self) -> None:
+        """Close what would not be let in any more. A verdict takes a while, so others have their turn in between."""
+        streams: list[Incoming | Outgoing] = [*self.incomings.known, *self.relay.routes.streams()]
+        for stream in streams:
+            stream.judge_again()
+            await asyncio.sleep(0)
 
     async def _test(self, request: dict[str, Any]) -> dict[str, Any]:
         domain, seconds = request.get("domain"), request.get("timeout", 30)

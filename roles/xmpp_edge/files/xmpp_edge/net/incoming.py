@@ -34,6 +34,7 @@ from ..xml.stanza import Stanza
 from .connection import Connection, Machine
 from .handover import HandingOn, Handover
 from .pace import Pace
+from .rejudge import no_longer
 from .strangers import Strangers, address_key
 from .verify import Verifiers
 
@@ -260,6 +261,16 @@ class Incoming:
                 by=closed.by,
             )
 
+    def judge_again(self) -> bool:
+        """Whether the certificate still proves what it has proven; the stream is closed where it does not."""
+        machine, connection = self.machine, self.connection
+        if machine is None or connection.finished:
+            return False
+        text = no_longer(machine.tls, machine.pairs.items())
+        if text is not None:
+            connection.perform(machine.distrust(text, connection.loop.time()))
+        return text is None
+
     def describe(self) -> dict[str, Any]:
         """For `xmpp-edge streams`."""
         pairs = self.machine.pairs if self.machine is not None else {}
@@ -327,6 +338,9 @@ class Incoming:
         partner = snapshot.partner(pair.remote)
         if partner is None or pair.local not in snapshot.domains:
             self.connection.close("policy-violation", "This domain is not a partner here.")
+            return
+        if not self.judge_again():
+            # A reload came between the proof and this.
             return
         self.current.audit.partner(
             "authenticated",

@@ -33,6 +33,7 @@ from .dial import Candidate, DialFailed
 from .dialled import Dialled
 from .facts import Facts, security
 from .handover import Handover
+from .rejudge import no_longer
 from .resolve import TIMEOUT
 
 if TYPE_CHECKING:
@@ -114,6 +115,21 @@ class Outgoing:
             **known,
         )
 
+    def judge_again(self) -> bool:
+        """Whether the peer's certificate still proves it, where that is its proof; the stream is closed if not."""
+        machine, proven, connection = self.machine, self.proven, self.connection
+        if machine is None or proven is None or self._let_go or connection.finished:
+            return True
+        text = no_longer(machine.tls, ((proven.pair, proven.method),))
+        if text is None:
+            return True
+        connection.perform(machine.distrust(text, connection.loop.time()))
+        if self.carrier is None:
+            self._settle(DialFailed("not-allowed", text))
+        else:
+            self.route.distrusted(text)
+        return False
+
     # Owner of a Connection
 
     def opened(self, connection: Connection) -> None:
@@ -191,6 +207,9 @@ class Outgoing:
     def _authenticated(self, connection: Connection, action: Authenticated) -> None:
         assert self.machine is not None
         self.proven = action
+        if not self.judge_again():
+            # A reload came between the verdict and this.
+            return
         self.since, self.up_at = time.time(), connection.loop.time()
         self.carrier = Carrier(connection, self.machine, self.route.everyone.undeliverable)
         self._settle(None)

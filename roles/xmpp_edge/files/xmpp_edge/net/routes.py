@@ -16,6 +16,7 @@ from ..xml.stanza import Stanza
 from .connection import Connection
 from .dial import Dialer
 from .handover import HandingOn
+from .outgoing import Outgoing
 from .queue import Waiting
 from .resolve import TIMEOUT
 from .route import Route
@@ -69,6 +70,10 @@ class Routes:
     def established(self) -> Iterable[Route]:
         """Those with a stream of ours on which stanzas flow."""
         return [route for route in self.routes.values() if route.established]
+
+    def streams(self) -> list[Outgoing]:
+        """Those that we have opened, or are opening."""
+        return [route.stream for route in self.routes.values() if route.stream is not None]
 
     def describe(self) -> list[dict[str, Any]]:
         """For `xmpp-edge streams`."""

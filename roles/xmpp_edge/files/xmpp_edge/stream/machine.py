@@ -183,6 +183,12 @@ class Machine(ABC):
             self._end(None, text, "us", actions)
         return actions
 
+    def distrust(self, text: str, now: float) -> list[Action]:
+        """Its certificate proves the peer no longer (RFC 6120, 13.7.2.3): close, and listen no more to what it says."""
+        actions = self.close("reset", text, now)
+        self._discard = True
+        return actions
+
     def eof(self, now: float) -> list[Action]:
         """The connection is gone, or was never made."""
         actions: list[Action] = []
