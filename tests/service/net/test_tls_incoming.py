@@ -522,7 +522,7 @@ def test_what_expires_soon_is_warned_of():
     run(test)
 
 
-def test_a_ca_that_changes_counts_for_the_next_stream():
+def test_a_ca_that_changes_counts_for_the_next_stream_and_for_those_that_are_open():
     async def test() -> None:
         async with world(change=secured()) as here:
             old = await secure(here)
@@ -532,7 +532,7 @@ def test_a_ca_that_changes_counts_for_the_next_stream():
             late = await secure(here)
             await late.send(HELLO)
             assert b"<stream:error>" in await late.until_closed()
-            await say(here, old)
+            await old.until(rb"<stream:error><reset ")
 
     run(test)
 
