@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import pytest
 from net.harness import ALICE, BOB, OURS, THEIRS, eventually, run
+from peers.initiator import Ability
 from peers.raw import RawPeer
 from peers.scripted import SASL, Offer, Scripted
 
 from .raw import auth, authenticated, begin, ends_with, header, message, result, secured
-from .stage import EITHER, PAPERS, STRICT, edge, lead_to
+from .stage import EITHER, PAPERS, STRICT, edge, lead_to, open_to
 from .test_dialback import answer
 
 SUCCESS = rb"<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>"
@@ -63,6 +64,26 @@ def test_case_061_an_authzid_that_the_certificate_has_and_the_list_has_not():
             await stranger.send(header("other.example"))
             await ends_with(stranger, "policy-violation")
             assert not here.audit.events("authenticated")
+
+    run(test)
+
+
+def test_case_061_another_domain_of_the_partner_is_proven_by_its_own_name():
+    """One record, two domains: the certificate of the one is none for the other."""
+    labs = f"labs.{THEIRS}"
+    both = PAPERS.ca.issue(THEIRS, labs)
+
+    async def test() -> None:
+        async with edge(STRICT | {"additional_domains": [labs]}) as here:
+            only_one = await open_to(here, Ability(tls=True, external=True, identity=PAPERS.theirs), local=labs)
+            assert (only_one.method, only_one.refusal) == ("", "not-authorized")
+            as_the_other = Ability(tls=True, external=True, identity=both, authzid=THEIRS)
+            assert (await open_to(here, as_the_other, local=labs)).refusal == "sasl invalid-authzid"
+            opened = await open_to(here, Ability(tls=True, external=True, identity=both), local=labs)
+            assert opened.method == "sasl_tls"
+            await opened.wire.send(message(BOB, ALICE).decode())
+            assert (await opened.wire.element())[0].tag.endswith("}invalid-from")
+            assert here.inside.mailbox(ALICE).history == []
 
     run(test)
 
