@@ -125,6 +125,7 @@ def test_case_087_marks_in_our_name_do_not_come_in():
         f"<delay xmlns='urn:xmpp:delay' from='{OURS}' stamp='2020-01-01T00:00:00Z'/>"
         f"<received xmlns='urn:xmpp:carbons:2'><forwarded xmlns='urn:xmpp:forward:0'>"
         f"<message xmlns='jabber:client' from='{CAROL}' to='{ALICE}'><body>lie</body></message></forwarded></received>"
+        f"<s:stanza-id xmlns:s='urn:xmpp:sid:0' by='{OURS}' id='3'/>"
         f"<stanza-id xmlns='urn:xmpp:sid:0' by='{THEIRS}' id='2'/>"
     )
 
