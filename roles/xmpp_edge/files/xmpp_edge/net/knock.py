@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import asyncio
-import re
 
-_ID = re.compile(rb"""\sid=['"]([^'"]{1,128})['"]""")
+from ..stream.settings import Settings
+from ..xml import namespaces
+from ..xml.parser import Parser, StreamStart
+from ..xml.writer import stream_header
 
 
 class Knock(asyncio.Protocol):
@@ -18,7 +20,7 @@ class Knock(asyncio.Protocol):
         self.peer = ""
         self._transport: asyncio.Transport | None = None
         self._answer: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
-        self._data = b""
+        self._parser = Parser(Settings().before)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -26,26 +28,18 @@ class Knock(asyncio.Protocol):
         self.peer = str(transport.get_extra_info("peername")[0])
 
     def data_received(self, data: bytes) -> None:
-        self._data += data[:4096]
-        found = _ID.search(self._data)
-        if found is not None and not self._answer.done():
-            self._answer.set_result(found.group(1).decode("ascii", "replace"))
-        elif len(self._data) > 8192:
-            self.close()
+        for event in self._parser.feed(data):
+            # Whoever says anything else first has no stream for us.
+            self._settle(event.attrs.get("id") if isinstance(event, StreamStart) else None)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if not self._answer.done():
-            self._answer.set_result(None)
+        self._parser.close()
+        self._settle(None)
 
     async def greet(self, domain: str) -> str | None:
         """Open a stream and give the id that the other side chose for it."""
         assert self._transport is not None
-        self._transport.write(
-            (
-                "<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams'"
-                f" xmlns:db='jabber:server:dialback' to='{domain}' version='1.0'>"
-            ).encode()
-        )
+        self._transport.write(stream_header(namespaces.SERVER, {"to": domain, "version": "1.0"}))
         try:
             async with asyncio.timeout(5):
                 return await self._answer
@@ -55,3 +49,7 @@ class Knock(asyncio.Protocol):
     def close(self) -> None:
         if self._transport is not None:
             self._transport.abort()
+
+    def _settle(self, stream_id: str | None) -> None:
+        if not self._answer.done():
+            self._answer.set_result(stream_id)
