@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import termios
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
@@ -287,3 +289,24 @@ def test_marks_never_confirm_what_is_not(steps, begin):
         assert marks.confirmed(acked) <= true
     assert marks.confirmed(marks.wire) == position
     assert len(marks) == 0
+
+
+def test_who_sends_much_does_not_make_others_wait():
+    async def test() -> None:
+        async with pair() as (many, much, flooder), pair() as (few, little, honest):
+            for connection in (many, few):
+                connection.hold("test")
+            flood = asyncio.ensure_future(flooder.send(b" " * 1_000_000))
+            await honest.send(b"x")
+            sock = many.transport.get_extra_info("socket")
+            await eventually(lambda: int.from_bytes(fcntl.ioctl(sock, termios.FIONREAD, bytes(4)), "little") > 40_000)
+            heard: list[int] = []  # of the flood, when the other was heard
+            little.machine.receive = lambda data, now: heard.append(len(much.machine.heard)) or []
+            for connection in (many, few):
+                connection.release("test")
+            await eventually(lambda: bool(heard))
+            assert heard[0] <= 32_768
+            await flood
+            await eventually(lambda: len(much.machine.heard) == 1_000_000)
+
+    run(test)

@@ -67,7 +67,12 @@ class Owner(Protocol):
         """The connection is gone; ``closed`` is the machine's last word, if it had one."""
 
 
-class Connection(asyncio.Protocol):
+# What one connection has done in a turn of the loop, the others wait for: as much as asyncio reads by itself holds
+# thousands of stanzas, and a partner may have many connections. Every piece is worked on before the next is read.
+_READ = memoryview(bytearray(16_384))
+
+
+class Connection(asyncio.BufferedProtocol):
     """One TCP connection with its stream machine."""
 
     def __init__(self, owner: Owner, current: Current, *, accepted: bool = False) -> None:
@@ -110,7 +115,13 @@ class Connection(asyncio.Protocol):
         tcp.keep_alive(transport.get_extra_info("socket"))
         self.owner.opened(self)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return _READ
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._received(bytes(_READ[:nbytes]))
+
+    def _received(self, data: bytes) -> None:
         if self.finished:
             return
         machine = self.machine or self.start()

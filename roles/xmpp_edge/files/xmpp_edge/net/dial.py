@@ -26,7 +26,7 @@ _DEFAULT_PORT = 5269
 _LOOKUP = 8.0
 _NEXT_ADDRESS = 0.25
 
-AnyProtocol = TypeVar("AnyProtocol", bound=asyncio.Protocol)
+AnyProtocol = TypeVar("AnyProtocol", bound=asyncio.BaseProtocol)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ class ListenError(Exception):
 class Listener:
     """All addresses of the edge. asyncio itself waits a second and tries again when file descriptors run out."""
 
-    def __init__(self, factory: Callable[[], asyncio.Protocol], option: str = "listen_port") -> None:
+    def __init__(self, factory: Callable[[], asyncio.BaseProtocol], option: str = "listen_port") -> None:
         self._factory = factory
         self._option = option
         """Where the port comes from."""
