@@ -17,7 +17,15 @@ import re
 from datetime import datetime, timedelta, timezone
 from typing import Any, Iterable, NamedTuple, Sequence
 
-from ._certificate_facts import SUBJECT, CertificateFacts, KeyFacts, Request, RequestFacts
+from ._certificate_facts import (
+    EXTENDED_KEY_USAGES,
+    KEY_USAGES,
+    SUBJECT,
+    CertificateFacts,
+    KeyFacts,
+    Request,
+    RequestFacts,
+)
 from ._records import names
 
 try:
@@ -46,7 +54,19 @@ else:
     # DER tags: SRVName is an IA5String (RFC 4985), XmppAddr a UTF8String (RFC 6120).
     TAGS = {SRV_NAME: 0x16, XMPP_ADDR: 0x0C}
 
-_PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+# In the order of KEY_USAGES.
+_KEY_USAGE_ATTRIBUTES = (
+    "digital_signature",
+    "content_commitment",
+    "key_encipherment",
+    "data_encipherment",
+    "key_agreement",
+    "key_cert_sign",
+    "crl_sign",
+    "encipher_only",
+    "decipher_only",
+)
+PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 # Clocks of partners may be a little behind.
 SLACK = timedelta(minutes=5)
 
@@ -176,27 +196,49 @@ def _subject_facts(name: x509.Name) -> tuple[tuple[str, str], ...]:
 
 def make_request(key: Any, request: Request) -> bytes:
     builder = x509.CertificateSigningRequestBuilder().subject_name(_subject(request.subject))
-    for value, critical in _extensions(request, for_clients=False):
+    for value, critical in _extensions(request, issued=False):
         builder = builder.add_extension(value, critical)
     return builder.sign(key, DIGESTS[request.digest]()).public_bytes(serialization.Encoding.PEM)
 
 
-def _extensions(request: Request, for_clients: bool) -> list[tuple[x509.ExtensionType, bool]]:
-    usages = [ExtendedKeyUsageOID.SERVER_AUTH] + [ExtendedKeyUsageOID.CLIENT_AUTH] * for_clients
-    is_rsa = request.key_type == "rsa"
-    return [
-        (x509.SubjectAlternativeName([_general_name(name) for name in request.names]), False),
-        (_key_usage(digital_signature=True, key_encipherment=is_rsa), True),
-        (x509.ExtendedKeyUsage(usages), False),
+def _extensions(request: Request, issued: bool) -> list[tuple[Any, bool]]:
+    usages = request.issued_extended_key_usage if issued else request.extended_key_usage
+    found: list[tuple[Any, bool]] = [
+        (x509.SubjectAlternativeName([_general_name(name) for name in request.names]), False)
     ]
+    if request.key_usage:
+        flags = {attribute: name in request.key_usage for name, attribute in zip(KEY_USAGES, _KEY_USAGE_ATTRIBUTES)}
+        found.append((x509.KeyUsage(**flags), True))
+    if usages:
+        oids = [x509.ObjectIdentifier(EXTENDED_KEY_USAGES.get(name, name)) for name in usages]
+        found.append((x509.ExtendedKeyUsage(oids), False))
+    return found
 
 
-def _key_usage(**wanted: bool) -> x509.KeyUsage:
-    every = (
-        "digital_signature content_commitment key_encipherment data_encipherment key_agreement key_cert_sign crl_sign"
-        " encipher_only decipher_only"
-    )
-    return x509.KeyUsage(**{name: wanted.get(name, False) for name in every.split()})
+def _key_usage(extensions: x509.Extensions) -> tuple[str, ...]:
+    try:
+        found = extensions.get_extension_for_class(x509.KeyUsage).value
+    except x509.ExtensionNotFound:
+        return ()
+    held = []
+    for name, attribute in zip(KEY_USAGES, _KEY_USAGE_ATTRIBUTES):
+        # These two raise where there is no key agreement.
+        if attribute in ("encipher_only", "decipher_only") and not found.key_agreement:
+            continue
+        if getattr(found, attribute):
+            held.append(name)
+    return tuple(held)
+
+
+def _extended_key_usage(extensions: x509.Extensions) -> tuple[str, ...]:
+    """In the order of the options: names first, other OIDs after them."""
+    try:
+        found = extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        return ()
+    oids = {usage.dotted_string for usage in found}
+    named = [name for name, oid in EXTENDED_KEY_USAGES.items() if oid in oids]
+    return (*named, *sorted(oids.difference(EXTENDED_KEY_USAGES.values())))
 
 
 def request_facts(pem: bytes) -> RequestFacts | None:
@@ -210,6 +252,8 @@ def request_facts(pem: bytes) -> RequestFacts | None:
             _subject_facts(found.subject),
             _alternative_names(found.extensions),
             found.signature_hash_algorithm.name,
+            _key_usage(found.extensions),
+            _extended_key_usage(found.extensions),
         )
     except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension):
         return None
@@ -220,7 +264,7 @@ def request_facts(pem: bytes) -> RequestFacts | None:
 
 def load_certificates(text: str) -> list[x509.Certificate]:
     """All certificates of a PEM text; ValueError where there is none, or one that cannot be read."""
-    found = [x509.load_pem_x509_certificate(part.encode()) for part in _PEM.findall(text)]
+    found = [x509.load_pem_x509_certificate(part.encode()) for part in PEM.findall(text)]
     if not found:
         raise ValueError("it holds no certificate in PEM")
     return found
@@ -246,7 +290,20 @@ def certificate_facts(found: x509.Certificate) -> CertificateFacts:
         not_after=_utc(found, "not_valid_after"),
         server_auth=_server_auth(found),
         serial=f"{found.serial_number:x}",
+        key_usage=_key_usage(found.extensions),
+        extended_key_usage=_extended_key_usage(found.extensions),
     )
+
+
+def until(certificate: x509.Certificate) -> datetime:
+    return _utc(certificate, "not_valid_after")
+
+
+def is_ca(certificate: x509.Certificate) -> bool:
+    try:
+        return bool(certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca)
+    except x509.ExtensionNotFound:
+        return False
 
 
 def _utc(certificate: x509.Certificate, name: str) -> datetime:
@@ -285,33 +342,13 @@ def signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     return True
 
 
-def in_order(first: x509.Certificate, others: Sequence[x509.Certificate]) -> list[x509.Certificate]:
-    """The chain from `first` upwards; ValueError where some of the others have no place in it."""
-    chain: list[x509.Certificate] = []
-    left = [item for item in dict.fromkeys(others) if item != first]
-    last = first
-    while left:
-        above = next((item for item in left if signed_by(last, item)), None)
-        if above is None:
-            strangers = ", ".join(item.subject.rfc4514_string() for item in left)
-            raise ValueError(f"no certificate of the chain was signed by {strangers}")
-        left.remove(above)
-        chain.append(above)
-        last = above
-    return chain
-
-
 # Issuing
 
 
 def authority_problem(authority: Authority, now: datetime) -> str | None:
     if public_digest(authority.certificate.public_key()) != public_digest(authority.key.public_key()):
         return "the key is not the one of the CA's certificate"
-    try:
-        is_ca = authority.certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except x509.ExtensionNotFound:
-        is_ca = False
-    if not is_ca:
+    if not is_ca(authority.certificate):
         return "the certificate is not one of a CA"
     if not _utc(authority.certificate, "not_valid_before") <= now <= _utc(authority.certificate, "not_valid_after"):
         return "the certificate of the CA is not valid now"
@@ -340,6 +377,6 @@ def issue(key: Any, request: Request, authority: Authority | None, now: datetime
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_public), False)
     )
-    for value, critical in _extensions(request, for_clients=True):
+    for value, critical in _extensions(request, issued=True):
         builder = builder.add_extension(value, critical)
     return builder.sign(issuer_key, DIGESTS[request.digest]())

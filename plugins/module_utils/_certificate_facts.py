@@ -28,6 +28,28 @@ SUBJECT = {
 CURVES = {"ec_p256": 256, "ec_p384": 384, "ec_p521": 521}
 DEFAULT_KEY_SIZE = 2048
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+# Key usages in the spelling of RFC 5280, in its order.
+KEY_USAGES = (
+    "digitalSignature",
+    "nonRepudiation",
+    "keyEncipherment",
+    "dataEncipherment",
+    "keyAgreement",
+    "keyCertSign",
+    "cRLSign",
+    "encipherOnly",
+    "decipherOnly",
+)
+SERVER_AUTH, CLIENT_AUTH = "serverAuth", "clientAuth"
+EXTENDED_KEY_USAGES = {
+    SERVER_AUTH: "1.3.6.1.5.5.7.3.1",
+    CLIENT_AUTH: "1.3.6.1.5.5.7.3.2",
+    "codeSigning": "1.3.6.1.5.5.7.3.3",
+    "emailProtection": "1.3.6.1.5.5.7.3.4",
+    "timeStamping": "1.3.6.1.5.5.7.3.8",
+    "OCSPSigning": "1.3.6.1.5.5.7.3.9",
+    "anyExtendedKeyUsage": "2.5.29.37.0",
+}
 
 
 class KeyFacts(NamedTuple):
@@ -45,6 +67,8 @@ class RequestFacts(NamedTuple):
     subject: tuple[tuple[str, str], ...]
     names: tuple[str, ...]
     digest: str
+    key_usage: tuple[str, ...] = ()
+    extended_key_usage: tuple[str, ...] = ()
 
 
 class CertificateFacts(NamedTuple):
@@ -58,6 +82,8 @@ class CertificateFacts(NamedTuple):
     not_after: datetime
     server_auth: bool
     serial: str
+    key_usage: tuple[str, ...] = ()
+    extended_key_usage: tuple[str, ...] = ()
 
     def shown(self) -> dict[str, Any]:
         return {
@@ -69,6 +95,21 @@ class CertificateFacts(NamedTuple):
         }
 
 
+class About(NamedTuple):
+    """What is noted beside a key because neither key, request nor certificate can say it.
+
+    Usages are those that were asked for; None asks for what is usual. `effective` is when a staged certificate is to be
+    put to use. `withdrawn` is what came back into use in place of a certificate that did not prove good.
+    """
+
+    friendly_name: str = ""
+    exportable: bool = True
+    key_usage: tuple[str, ...] | None = None
+    extended_key_usage: tuple[str, ...] | None = None
+    effective: datetime | None = None
+    withdrawn: str = ""
+
+
 class Generation(NamedTuple):
     """One key and what belongs to it; None is what is not there (yet). `chain` holds fingerprints."""
 
@@ -77,12 +118,15 @@ class Generation(NamedTuple):
     request: RequestFacts | None
     certificate: CertificateFacts | None
     chain: tuple[str, ...]
-    friendly_name: str
-    exportable: bool
+    about: About = About()
 
     @property
     def complete(self) -> bool:
         return self.certificate is not None
+
+    @property
+    def readable(self) -> bool:
+        return bool(self.key.public)
 
 
 class Request(NamedTuple):
@@ -90,25 +134,41 @@ class Request(NamedTuple):
 
     key_type: str
     key_size: int
-    exportable: bool
-    friendly_name: str
     digest: str
     subject: tuple[tuple[str, str], ...]
     names: tuple[str, ...]
+    about: About
+
+    @property
+    def key_usage(self) -> tuple[str, ...]:
+        if self.about.key_usage is not None:
+            return self.about.key_usage
+        return ("digitalSignature", "keyEncipherment") if self.key_type == "rsa" else ("digitalSignature",)
+
+    @property
+    def extended_key_usage(self) -> tuple[str, ...]:
+        """Public CAs refuse to certify clients, so a request asks for it only where it was told to."""
+        return (SERVER_AUTH,) if self.about.extended_key_usage is None else self.about.extended_key_usage
+
+    @property
+    def issued_extended_key_usage(self) -> tuple[str, ...]:
+        """Who issues here can give both roles that a server has in federation."""
+        usual = (SERVER_AUTH, CLIENT_AUTH)
+        return usual if self.about.extended_key_usage is None else self.about.extended_key_usage
+
+    def facts(self, public: str) -> RequestFacts:
+        return RequestFacts(
+            public, self.subject, self.names, self.digest, self.key_usage, self.extended_key_usage
+        )  # fmt: skip
 
     def fits_key(self, generation: Generation) -> bool:
         key = generation.key
-        return (key.type, key.size, generation.exportable) == (self.key_type, self.key_size, self.exportable)
+        exportable = generation.about.exportable
+        return (key.type, key.size, exportable) == (self.key_type, self.key_size, self.about.exportable)
 
     def fits(self, generation: Generation) -> bool:
-        """Whether the generation is what is wanted; its friendly name can be changed at any time and does not count."""
-        request = generation.request
-        return (
-            self.fits_key(generation)
-            and request is not None
-            and (request.public, request.subject, request.names, request.digest)
-            == (generation.key.public, self.subject, self.names, self.digest)
-        )
+        """Whether the generation is what is wanted; what is noted beside it can be changed at any time."""
+        return self.fits_key(generation) and generation.request == self.facts(generation.key.public)
 
 
 def domain_names(names: Iterable[str]) -> dict[str, list[str]]:
@@ -131,4 +191,5 @@ def in_time(certificate: CertificateFacts, now: datetime) -> bool:
 
 
 def newest(generations: Mapping[int, Generation]) -> Generation | None:
-    return generations[max(generations)] if generations else None
+    """The newest generation that can be used."""
+    return max((item for item in generations.values() if item.readable), key=lambda item: item.number, default=None)

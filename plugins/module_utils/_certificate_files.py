@@ -19,8 +19,6 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import os
 import secrets
 import shutil
@@ -30,35 +28,38 @@ from typing import Any, Callable, Iterator, Mapping, NamedTuple, Sequence
 
 from . import _certificate_crypto as crypto
 from . import _store as store
-from ._certificate_facts import Generation, KeyFacts, Request
-from ._certificate_plan import (
-    ISSUED_DAYS,
+from ._certificate_about import about_from_json, about_json
+from ._certificate_facts import About, Generation, KeyFacts
+from ._certificate_options import ISSUED_DAYS
+from ._certificate_steps import (
+    AdoptKey,
     Assign,
     CopyKey,
     Current,
     Import,
     Issue,
     MakeKey,
+    Note,
     Point,
     Remove,
-    Rename,
     Step,
+    Withdraw,
     WriteRequest,
     number_of,
 )
 from ._plan import Change
 from ._records.errors import Problem, RecordError
 
-SCHEMA = 1
 KEY, REQUEST, CERTIFICATE, CHAIN, ABOUT = "key.pem", "csr.pem", "cert.pem", "chain.pem", "about.json"
 NAMES = (KEY, REQUEST, CERTIFICATE, CHAIN, ABOUT)
 PREVIOUS = ".previous"
 
 
 class Material(NamedTuple):
-    """What the steps need that a plan does not hold: certificates that were given, and who issues."""
+    """What the steps need that a plan does not hold: certificates and a key that were given, and who issues."""
 
     given: Sequence[Any]
+    key: Any
     authority: crypto.Authority | None
     issuer_chain: Sequence[Any]
     now: datetime
@@ -73,11 +74,13 @@ class Files:
             MakeKey: self._make_key,
             CopyKey: self._copy_key,
             WriteRequest: self._write_request,
-            Rename: self._rename,
+            AdoptKey: self._adopt_key,
+            Note: self._note,
             Import: self._import,
             Issue: self._issue,
             Point: self._point,
             Assign: self._assign,
+            Withdraw: self._withdraw,
             Remove: self._remove,
         }
 
@@ -92,11 +95,11 @@ class Files:
     def anything(self) -> bool:
         return bool(_listed(self.certificates))
 
-    def read(self, id: str, place: str, usable: bool = True) -> Current:
-        """What there is. Where it only has to go away it need not be `usable`."""
+    def read(self, id: str, place: str, usable: bool = True, forgiving: bool = False) -> Current:
+        """What there is. Where it only has to go away it need not be `usable`; `forgiving` passes over broken keys."""
         numbers = [number_of(id, name) for name in _listed(self.certificates)]
         generations = {
-            number: self._generation(id, number, place) if usable else self._unread(number)
+            number: self._generation(id, number, place, forgiving) if usable else _unread(number)
             for number in numbers
             if number is not None and os.path.isdir(self.home(id, number))
         }
@@ -107,17 +110,32 @@ class Files:
         if os.path.lexists(link) and not os.path.islink(link):
             raise RecordError([Problem(place, "id", f"{link} is not a link", "move it away, or choose another id")])
         pointed = number_of(id, os.readlink(link)) if os.path.islink(link) else None
-        return Current(generations, pointed, assigned, previous)
+        before = {usage: self._named(name, place) for usage, name in previous.items()} if usable else {}
+        found = {usage: generation for usage, generation in before.items() if generation is not None}
+        return Current(generations, pointed, assigned, previous, found)
 
-    def _unread(self, number: int) -> Generation:
-        return Generation(number, KeyFacts("unknown", 0, ""), None, None, (), "", True)
+    def _named(self, name: str, place: str) -> Generation | None:
+        """A generation of any id, as far as it is there and can be used."""
+        owner, _dot, number = name.rpartition(".")
+        if not number.isdigit() or not os.path.isdir(self.home(owner, int(number))):
+            return None
+        try:
+            found = self._generation(owner, int(number), place, forgiving=True)
+        except RecordError:
+            return None
+        return found if found.readable else None
 
-    def _generation(self, id: str, number: int, place: str) -> Generation:
+    def _generation(self, id: str, number: int, place: str, forgiving: bool) -> Generation:
         try:
             key = crypto.key_facts(crypto.load_key(_bytes(self.path(id, number, KEY)) or b""))
         except ValueError as exc:
+            if forgiving:
+                return _unread(number)
             path = self.path(id, number, KEY)
-            remedy = "put the key back from a copy, or move its directory away, and a new one is made"
+            remedy = (
+                "put the key back from a copy, move its directory away, or set `regenerate: full_idempotence` to have"
+                " a new one made beside it"
+            )
             raise RecordError([Problem(place, "id", f"{path} cannot be used: {exc}", remedy)]) from None
         about = self._about(id, number, place)
         request = _bytes(self.path(id, number, REQUEST))
@@ -128,8 +146,7 @@ class Files:
             request=crypto.request_facts(request) if request else None,
             certificate=crypto.certificate_facts(certificate) if certificate else None,
             chain=self._chain(id, number),
-            friendly_name=about["friendly_name"],
-            exportable=about["exportable"],
+            about=about,
         )
 
     def _chain(self, id: str, number: int) -> tuple[str, ...]:
@@ -156,22 +173,17 @@ class Files:
         found = _bytes(self.path(id, number, REQUEST))
         return None if found is None else found.decode()
 
-    def _about(self, id: str, number: int, place: str) -> dict[str, Any]:
+    def _about(self, id: str, number: int, place: str) -> About:
         path = self.path(id, number, ABOUT)
-        default = {"schema": SCHEMA, "friendly_name": "", "exportable": True, "host": None}
-        text = _bytes(path)
         try:
-            about = {**default, **json.loads(text)} if text else default
-        except (ValueError, TypeError):
-            about = default
-        if about["schema"] != SCHEMA:
+            return about_from_json(_bytes(path))
+        except LookupError:
             message = f"{path} was written by a newer version of this collection"
-            raise RecordError([Problem(place, "id", message, "use that version")])
-        if not about["exportable"] and about["host"] != this_host():
+            raise RecordError([Problem(place, "id", message, "use that version")]) from None
+        except PermissionError:
             message = f"the key in {os.path.dirname(path)} is not exportable and comes from another host"
             remedy = "move the directory away, and a key of this host's own is made"
-            raise RecordError([Problem(place, "exportable", message, remedy)])
-        return about
+            raise RecordError([Problem(place, "exportable", message, remedy)]) from None
 
     def drift(self, id: str, numbers: Sequence[int]) -> list[Change]:
         """Modes and owners that are not as they were made: a key that too many can read, or that the proxy cannot."""
@@ -204,7 +216,8 @@ class Files:
 
     def _sweep(self) -> None:
         """Take away what a run that broke off left behind; under the lock nobody else is writing."""
-        for directory in (self.certificates, self.assigned):
+        homes = [os.path.join(self.certificates, name) for name in _listed(self.certificates)]
+        for directory in (self.certificates, self.assigned, *filter(os.path.isdir, homes)):
             for name in _listed(directory):
                 if name.startswith(".") and name.endswith(".tmp"):
                     _take_away(os.path.join(directory, name))
@@ -214,21 +227,31 @@ class Files:
         contents = {
             KEY: crypto.key_pem(key),
             REQUEST: crypto.make_request(key, step.request),
-            ABOUT: _about_json(step.request),
+            ABOUT: about_json(step.request.about),
+        }
+        self._appear(self.home(id, step.number), contents)
+
+    def _adopt_key(self, id: str, step: AdoptKey, material: Material) -> None:
+        contents = {
+            KEY: crypto.key_pem(material.key),
+            REQUEST: crypto.make_request(material.key, step.request),
+            ABOUT: about_json(step.request.about),
         }
         self._appear(self.home(id, step.number), contents)
 
     def _copy_key(self, id: str, step: CopyKey, _material: Material) -> None:
-        contents = {name: _bytes(self.path(id, step.source, name)) for name in (KEY, REQUEST, ABOUT)}
+        contents = {name: _bytes(self.path(id, step.source, name)) for name in (KEY, REQUEST)}
+        about = about_from_json(_bytes(self.path(id, step.source, ABOUT)))
+        contents[ABOUT] = about_json(about._replace(effective=None, withdrawn=""))
         self._appear(self.home(id, step.number), {name: text for name, text in contents.items() if text is not None})
 
     def _write_request(self, id: str, step: WriteRequest, _material: Material) -> None:
         key = crypto.load_key(_bytes(self.path(id, step.number, KEY)) or b"")
         self._write(id, step.number, REQUEST, crypto.make_request(key, step.request))
-        self._write(id, step.number, ABOUT, _about_json(step.request))
+        self._write(id, step.number, ABOUT, about_json(step.request.about))
 
-    def _rename(self, id: str, step: Rename, _material: Material) -> None:
-        self._write(id, step.number, ABOUT, _about_json(step.request))
+    def _note(self, id: str, step: Note, _material: Material) -> None:
+        self._write(id, step.number, ABOUT, about_json(step.about))
 
     def _import(self, id: str, step: Import, material: Material) -> None:
         self._certify(id, step.number, material.given[0], material.given[1:])
@@ -246,12 +269,17 @@ class Files:
     def _point(self, id: str, step: Point, _material: Material) -> None:
         _link(os.path.join(self.certificates, id), f"{id}.{step.number}")
 
-    def _assign(self, id: str, step: Assign, _material: Material) -> None:
+    def _assign(self, _id: str, step: Assign, _material: Material) -> None:
         link = os.path.join(self.assigned, step.usage)
-        target = os.path.join("..", "certificates", f"{id}.{step.number}")
+        target = os.path.join("..", "certificates", step.name)
         if os.path.islink(link) and os.path.exists(link) and os.readlink(link) != target:
             _link(link + PREVIOUS, os.readlink(link))
         _link(link, target)
+
+    def _withdraw(self, _id: str, step: Withdraw, _material: Material) -> None:
+        owner, _dot, number = step.name.rpartition(".")
+        about = about_from_json(_bytes(self.path(owner, int(number), ABOUT)))
+        self._write(owner, int(number), ABOUT, about_json(about._replace(withdrawn=step.withdrawn)))
 
     def _remove(self, id: str, _step: Remove, _material: Material) -> None:
         for name, target in _links(self.assigned):
@@ -278,20 +306,8 @@ class Files:
         store._sync_directory(self.certificates)
 
 
-def this_host() -> str | None:
-    """A fingerprint of the host's identity; the identity itself is not to be spread (machine-id(5))."""
-    text = _bytes("/etc/machine-id")
-    return hashlib.sha256(b"xmpp-edge " + text.strip()).hexdigest()[:32] if text else None
-
-
-def _about_json(request: Request) -> bytes:
-    about = {
-        "schema": SCHEMA,
-        "friendly_name": request.friendly_name,
-        "exportable": request.exportable,
-        "host": None if request.exportable else this_host(),
-    }
-    return (json.dumps(about, sort_keys=True, indent=2) + "\n").encode()
+def _unread(number: int) -> Generation:
+    return Generation(number, KeyFacts("unreadable", 0, ""), None, None, ())
 
 
 def _bytes(path: str) -> bytes | None:

@@ -13,13 +13,14 @@ import os
 from datetime import datetime, timezone
 from typing import Any, NamedTuple, Sequence
 
-from . import _certificate_crypto as crypto
+from . import _certificate_sources as sources
 from . import _store as store
-from ._certificate_facts import CertificateFacts, Generation
+from ._certificate_facts import TIME_FORMAT, CertificateFacts, Generation
 from ._certificate_files import CERTIFICATE, CHAIN, KEY, REQUEST, Files, Material
 from ._certificate_options import Wanted
 from ._certificate_options import wanted as read_options
-from ._certificate_plan import Assign, Authority, Current, Given, Plan, plan
+from ._certificate_plan import plan
+from ._certificate_steps import Assign, Current, Plan
 from ._plan import Change
 from ._plan import Plan as Changes
 from ._records.errors import Problem, RecordError
@@ -111,123 +112,17 @@ def _jobs(files: Files, entries: Sequence[Wanted]) -> list[Job]:
 
 
 def _job(files: Files, entry: Wanted, now: datetime) -> Job:
-    current = files.read(entry.id, entry.place, usable=entry.state != "absent")
-    given, missing_file = _given(files, entry, current)
-    signer, issuer_chain = _signer(entry, now)
+    forgiving = entry.regenerate == "full_idempotence"
+    current = files.read(entry.id, entry.place, usable=entry.state != "absent", forgiving=forgiving)
+    given = sources.given(files, entry, current, now)
+    signer, issuer_chain = sources.signer(entry, now)
     authority = None
     if entry.issue != "none":
-        authority = _authority(files, entry, current, signer, issuer_chain)
-    facts = None
-    if given:
-        chain = tuple(crypto.fingerprint(item) for item in given[1:])
-        facts = Given(crypto.certificate_facts(given[0]), chain)
-    planned = plan(entry, current, facts, authority, now)
+        authority = sources.authority(files, entry, current, signer, issuer_chain, now)
+    planned = plan(entry, current, given.facts, authority, now)
     kept = () if entry.state == "absent" else tuple(current.generations)
-    material = Material(given, signer, issuer_chain, now)
-    return Job(entry, current, planned, tuple(files.drift(entry.id, kept)), material, missing_file)
-
-
-# What comes from outside
-
-
-def _text(value: str) -> str | None:
-    """PEM text as it is, or that of a file; None where there is no such file."""
-    if "-----BEGIN" in value:
-        return value
-    try:
-        with open(os.path.expanduser(value), encoding="utf-8") as stream:
-            return stream.read()
-    except FileNotFoundError:
-        return None
-    except (OSError, UnicodeDecodeError) as exc:
-        raise ValueError(f"it cannot be read ({getattr(exc, 'strerror', None) or exc})") from None
-
-
-def _there(text: str | None) -> str:
-    if text is None:
-        raise ValueError("there is no such file")
-    return text
-
-
-def _given(files: Files, entry: Wanted, current: Current) -> tuple[list[Any], str | None]:
-    """The certificates from the options, ours first; or the name of the file that is still awaited."""
-    if entry.certificate is None:
-        return [], None
-    keys = {generation.key.public for generation in current.generations.values()}
-    found: list[Any] = []
-    for option in ("certificate", "chain"):
-        value = getattr(entry, option)
-        if value is None:
-            continue
-        try:
-            text = _text(value)
-            if text is None and option == "certificate":
-                return [], value
-            if not keys:
-                raise _not_ours(files, entry, "has no key yet that it could belong to", "make the request first")
-            found.extend(crypto.load_certificates(_there(text)))
-        except ValueError as exc:
-            remedy = "give the certificate in PEM, as text or as a file on the host"
-            raise RecordError([Problem(entry.place, option, str(exc), remedy)]) from None
-    ours = [item for item in found if crypto.public_digest(item.public_key()) in keys]
-    if not ours:
-        raise _not_ours(files, entry, "has no key that it belongs to", "leave this certificate out")
-    try:
-        return [ours[0], *crypto.in_order(ours[0], found)], None
-    except ValueError as exc:
-        raise RecordError([Problem(entry.place, "chain", str(exc), "leave out what does not belong there")]) from None
-
-
-def _not_ours(files: Files, entry: Wanted, message: str, remedy: str) -> RecordError:
-    request = os.path.join(files.certificates, entry.id, REQUEST)
-    return RecordError(
-        [Problem(entry.place, "certificate", f"{entry.id} {message}", f"{remedy}, and have {request} signed")]
-    )
-
-
-def _signer(entry: Wanted, now: datetime) -> tuple[crypto.Authority | None, list[Any]]:
-    """Our own CA, and what of its chain has to be sent along: all but roots, which whoever trusts them has."""
-    if entry.issue != "own_ca":
-        return None, []
-    certificates, key = [], None
-    problems = []
-    for option, remedy in (("ca_cert", "give the CA's certificate in PEM"), ("ca_key", "give the CA's key in PEM")):
-        try:
-            text = _there(_text(getattr(entry, option)))
-            if not crypto.AVAILABLE:
-                continue
-            if option == "ca_cert":
-                certificates = crypto.load_certificates(text)
-            else:
-                key = crypto.load_key(text.encode(), entry.ca_key_passphrase)
-                crypto.key_facts(key)
-        except ValueError as exc:
-            problems.append(Problem(entry.place, option, str(exc), remedy))
-    if problems:
-        raise RecordError(problems)
-    if not crypto.AVAILABLE:
-        return None, []
-    signer = crypto.Authority(certificates[0], key)
-    wrong = crypto.authority_problem(signer, now)
-    if wrong:
-        raise RecordError([Problem(entry.place, "ca_cert", wrong, "give a CA certificate and its own key")])
-    return signer, [item for item in certificates if not crypto.signed_by(item, item)]
-
-
-def _authority(
-    files: Files, entry: Wanted, current: Current, signer: crypto.Authority | None, chain: Sequence[Any]
-) -> Authority:
-    """Which of the certificates in hand come from whom would issue now."""
-    issued = set()
-    for number in current.generations:
-        certificate = files.certificate(entry.id, number)
-        if certificate and crypto.signed_by(certificate, signer.certificate if signer else certificate):
-            issued.add(crypto.fingerprint(certificate))
-    if entry.issue == "self_signed":
-        name = "itself"
-    else:
-        name = signer.certificate.subject.rfc4514_string() if signer else "the CA"
-    return Authority(name, frozenset(issued), tuple(crypto.fingerprint(item) for item in chain))
+    material = Material(given.certificates, given.key, signer, issuer_chain, now)
+    return Job(entry, current, planned, tuple(files.drift(entry.id, kept)), material, given.missing_file)
 
 
 # The report
@@ -239,6 +134,9 @@ def _notes(files: Files, job: Job) -> list[str]:
 
 
 def _next_step(files: Files, job: Job) -> str | None:
+    at = job.plan.effective
+    if at is not None and not job.plan.pending:
+        return f"Run this again at {at.strftime(TIME_FORMAT)} or later, which puts the certificate to use."
     if not job.plan.pending:
         return None
     request = os.path.join(files.certificates, job.entry.id, REQUEST)
@@ -264,17 +162,18 @@ def _result(files: Files, job: Job, later: Job) -> dict[str, Any]:
         "pending": planned.pending,
         "next_step": _next_step(files, job),
         "changed": job.changed,
-        "friendly_name": request.friendly_name if request else None,
+        "friendly_name": request.about.friendly_name if request else None,
         "key_type": request.key.type if request else None,
         "key_size": request.key.size if request else None,
-        "exportable": request.exportable if request else None,
+        "exportable": request.about.exportable if request else None,
         **_request_facts(request),
         "csr_path": os.path.join(folder, REQUEST) if request else None,
         "csr": _request_pem(files, job, foreseen=later is job),
         "key_path": os.path.join(home or folder, KEY) if request else None,
         "certificate_path": os.path.join(home, CERTIFICATE) if home else None,
         "chain_path": os.path.join(home, CHAIN) if home else None,
-        **_certificate_facts(certificate),
+        **_certificate_facts(certificate, job.material.now),
+        "effective_date": planned.effective.strftime(TIME_FORMAT) if planned.effective else None,
         "previous": _previous(job),
     }
 
@@ -289,12 +188,16 @@ def _request_facts(generation: Generation | None) -> dict[str, Any]:
         "subject": dict(request.subject) if request else None,
         "names": list(request.names) if request else None,
         "digest": request.digest if request else None,
+        "key_usage": list(request.key_usage) if request else None,
+        "extended_key_usage": list(request.extended_key_usage) if request else None,
     }
 
 
-def _certificate_facts(certificate: CertificateFacts | None) -> dict[str, Any]:
-    keys = ("fingerprint", "issuer", "serial", "not_before", "not_after")
-    return certificate.shown() if certificate else dict.fromkeys(keys)
+def _certificate_facts(certificate: CertificateFacts | None, now: datetime) -> dict[str, Any]:
+    keys = ("fingerprint", "issuer", "serial", "not_before", "not_after", "days_left")
+    if certificate is None:
+        return dict.fromkeys(keys)
+    return {**certificate.shown(), "days_left": (certificate.not_after - now).days}
 
 
 def _request_pem(files: Files, job: Job, foreseen: bool) -> str | None:

@@ -11,14 +11,18 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Any, Callable, Mapping, NamedTuple, Sequence
+from datetime import datetime, timezone
+from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence
 
-from ._certificate_facts import CURVES, DEFAULT_KEY_SIZE, SUBJECT, Generation, Request, domain_names
+from ._certificate_facts import CURVES, EXTENDED_KEY_USAGES, KEY_USAGES, SERVER_AUTH, SUBJECT
 from ._module import labelled
 from ._records import names
 from ._records.errors import Problem, RecordError
 
 STATES = ["requested", "imported", "assigned", "absent"]
+REGENERATE = ["never", "fail", "partial_idempotence", "full_idempotence", "always"]
+# What an own CA and a self-signed certificate promise; public CAs give less.
+ISSUED_DAYS = 365
 ENTRY: dict[str, dict[str, Any]] = {
     "id": {"type": "str"},
     "usage": {"type": "str", "choices": ["external"]},
@@ -35,13 +39,20 @@ ENTRY: dict[str, dict[str, Any]] = {
     "sip_domains": {"type": "list", "elements": "str"},
     "xmpp_domains": {"type": "list", "elements": "str"},
     "extra_sans": {"type": "list", "elements": "str"},
+    "key_usage": {"type": "list", "elements": "str", "no_log": False},
+    "extended_key_usage": {"type": "list", "elements": "str", "no_log": False},
     "digest": {"type": "str", "choices": ["sha256", "sha384", "sha512"]},
     "certificate": {"type": "str"},
     "chain": {"type": "str"},
+    "password": {"type": "str", "no_log": True},
     "issue": {"type": "str", "choices": ["none", "self_signed", "own_ca"]},
     "ca_cert": {"type": "str"},
     "ca_key": {"type": "str", "no_log": True},
     "ca_key_passphrase": {"type": "str", "no_log": True},
+    "renew_before": {"type": "int"},
+    "effective_date": {"type": "str"},
+    "previous": {"type": "bool"},
+    "regenerate": {"type": "str", "choices": REGENERATE},
     "state": {"type": "str", "choices": STATES},
 }
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -53,7 +64,16 @@ RULES: dict[str, Any] = {"mutually_exclusive": [[option, "certificates"] for opt
 
 LONGEST = {"state_or_province": 128, "city": 128, "organization": 64, "organizational_unit": 64, "common_name": 64}
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z")
-_ISSUE_OPTIONS = ("ca_cert", "ca_key", "ca_key_passphrase")
+_SIGNER_OPTIONS = ("ca_key", "ca_key_passphrase")
+_OID = re.compile(r"[0-2](\.(0|[1-9][0-9]*))+\Z")
+# The names that OpenSSL prints, which community.crypto takes too.
+_LONG_NAMES = {
+    "tlswebserverauthentication": SERVER_AUTH,
+    "tlswebclientauthentication": "clientAuth",
+    "anyextendedkeyusage": "anyExtendedKeyUsage",
+    "contentcommitment": "nonRepudiation",
+    "certificatesign": "keyCertSign",
+}
 
 
 class Wanted(NamedTuple):
@@ -74,10 +94,18 @@ class Wanted(NamedTuple):
     extra_sans: tuple[str, ...] | None
     certificate: str | None
     chain: str | None
+    password: str | None
     issue: str
     ca_cert: str | None
     ca_key: str | None
     ca_key_passphrase: str | None
+    key_usage: tuple[str, ...] | None
+    extended_key_usage: tuple[str, ...] | None
+    renew_before: int | None
+    effective: datetime | None
+    at_once: bool
+    previous: bool | None
+    regenerate: str
 
 
 class _Checker:
@@ -133,13 +161,24 @@ def _entry(check: _Checker, raw: Mapping[str, Any]) -> Wanted:
         extra_sans=check.each("extra_sans", raw["extra_sans"], extra_san),
         certificate=raw["certificate"],
         chain=raw["chain"],
+        password=raw["password"],
         issue=raw["issue"] or "none",
         ca_cert=raw["ca_cert"],
         ca_key=raw["ca_key"],
         ca_key_passphrase=raw["ca_key_passphrase"],
+        key_usage=_usages(check, "key_usage", raw["key_usage"], _key_usage),
+        extended_key_usage=_usages(check, "extended_key_usage", raw["extended_key_usage"], extended_usage),
+        renew_before=raw["renew_before"],
+        effective=_date(check, raw["effective_date"]),
+        # Empty takes back a date that was set.
+        at_once=raw["effective_date"] == "",
+        previous=raw["previous"],
+        regenerate=raw["regenerate"] or "partial_idempotence",
     )
     _sources(check, entry)
     _key(check, entry)
+    _times(check, entry)
+    _previous(check, entry)
     return entry
 
 
@@ -183,9 +222,19 @@ def _sources(check: _Checker, entry: Wanted) -> None:
         check.add("chain", "there is no certificate that it belongs to", "give `certificate` too")
     if entry.issue != "none" and entry.certificate is not None:
         check.add("certificate", "it is issued here and imported at once", "give either `certificate` or `issue`")
-    for option in _ISSUE_OPTIONS:
+    _companions(check, entry)
+
+
+def _companions(check: _Checker, entry: Wanted) -> None:
+    """What only says something beside another option."""
+    if entry.password is not None and entry.certificate is None:
+        check.add("password", "there is no PFX that it opens", "give `certificate` too")
+    for option in _SIGNER_OPTIONS:
         if getattr(entry, option) is not None and entry.issue != "own_ca":
             check.add(option, "it has no effect without a CA of our own", "set `issue: own_ca`, or leave it out")
+    if entry.ca_cert is not None and entry.issue != "own_ca" and entry.certificate is None:
+        remedy = "set `issue: own_ca`, give `certificate`, or leave it out"
+        check.add("ca_cert", "it has no effect without a certificate to check or to issue", remedy)
     for option in ("ca_cert", "ca_key"):
         if getattr(entry, option) is None and entry.issue == "own_ca":
             check.add(option, "it is missing", "give the CA that is to sign, certificate and key")
@@ -200,6 +249,93 @@ def _key(check: _Checker, entry: Wanted) -> None:
     elif entry.key_size not in range(2048, 16385, 8):
         remedy = "give 2048, 3072 or 4096"
         check.add("key_size", f"{entry.key_size} bits are no size for an RSA key that anybody accepts", remedy)
+
+
+def _times(check: _Checker, entry: Wanted) -> None:
+    if entry.renew_before is not None:
+        if entry.renew_before < 0:
+            check.add("renew_before", "it is negative", "give a number of days, such as 30")
+        elif entry.issue != "none" and entry.renew_before >= ISSUED_DAYS:
+            message = f"a certificate that is issued here lasts {ISSUED_DAYS} days, so every run would issue another"
+            check.add("renew_before", message, "give fewer days, such as 30")
+        if entry.state == "absent":
+            check.add("renew_before", "what is to be absent is not renewed", "leave it out")
+    if (entry.effective or entry.at_once) and entry.state != "assigned":
+        message = f"nothing is put to use with the state `{entry.state}`"
+        check.add("effective_date", message, "use the state `assigned`, or leave it out")
+
+
+def _previous(check: _Checker, entry: Wanted) -> None:
+    if entry.previous is None:
+        return
+    if entry.state != "assigned":
+        check.add("previous", f"the state `{entry.state}` puts nothing to use", "use the state `assigned`")
+    if not entry.previous:
+        return
+    for option, given in (
+        ("certificate", entry.certificate is not None),
+        ("issue", entry.issue != "none"),
+        ("effective_date", entry.effective is not None),
+        ("renew_before", entry.renew_before is not None),
+    ):
+        if given:
+            check.add(option, "`previous` goes back to what is in hand", "leave one of the two out")
+
+
+def _usages(
+    check: _Checker, option: str, values: Sequence[str] | None, parse: Callable[[str], str]
+) -> tuple[str, ...] | None:
+    found = check.each(option, values, parse)
+    if found is None:
+        return None
+    if option == "extended_key_usage" and found and not {SERVER_AUTH, "anyExtendedKeyUsage"}.intersection(found):
+        check.add(option, "without serverAuth no partner accepts the certificate", "add serverAuth")
+    if option == "key_usage" and {"encipherOnly", "decipherOnly"}.intersection(found) and "keyAgreement" not in found:
+        check.add(option, "encipherOnly and decipherOnly say nothing without keyAgreement", "add keyAgreement")
+    return tuple(sorted(found, key=_place))
+
+
+def _place(usage: str) -> tuple[int, str]:
+    order = [*KEY_USAGES, *EXTENDED_KEY_USAGES]
+    return (order.index(usage) if usage in order else len(order), usage)
+
+
+def _known(text: str, known: Iterable[str]) -> str | None:
+    short = text.replace(" ", "").replace("_", "").lower()
+    short = _LONG_NAMES.get(short, short)
+    return next((name for name in known if name.lower() == short.lower()), None)
+
+
+def _key_usage(text: str) -> str:
+    found = _known(text, KEY_USAGES)
+    if found is None:
+        raise ValueError(f"{text!r} is not a key usage; there are {', '.join(KEY_USAGES)}")
+    return found
+
+
+def extended_usage(text: str) -> str:
+    """A name or an OID; an OID that has a name becomes it."""
+    named = {oid: name for name, oid in EXTENDED_KEY_USAGES.items()}
+    found = _known(text, EXTENDED_KEY_USAGES) or named.get(text) or (text if _OID.match(text) else None)
+    if found is None:
+        names_known = ", ".join(EXTENDED_KEY_USAGES)
+        raise ValueError(f"{text!r} is not an extended key usage; give an OID or one of {names_known}")
+    return found
+
+
+def _date(check: _Checker, text: str | None) -> datetime | None:
+    """A day, or a moment; without a zone it is in UTC."""
+    if not text:
+        return None
+    # Python before 3.11 does not know the letter.
+    plain = text[:-1] + "+00:00" if text.endswith(("Z", "z")) else text
+    try:
+        found = datetime.fromisoformat(plain)
+        found = found if found.tzinfo else found.replace(tzinfo=timezone.utc)
+        return found.astimezone(timezone.utc).replace(microsecond=0)
+    except (ValueError, OverflowError):
+        check.add("effective_date", f"{text!r} is not a date", "give it as 2026-12-01 or 2026-12-01T03:00:00Z")
+        return None
 
 
 def extra_san(text: str) -> str:
@@ -228,65 +364,3 @@ def _repeats(found: Sequence[Wanted]) -> list[Problem]:
                 message = f"{first.place} is assigned to {entry.usage} already"
                 problems.append(Problem(entry.place, "usage", message, "assign one of the two"))
     return problems
-
-
-def request(entry: Wanted, base: Generation | None) -> Request:
-    """What the request is to say: the options; where they are silent, what the newest request says; then defaults."""
-    subject, sip, xmpp, extra = _held(base)
-    subject.update(entry.subject)
-    sip = sip if entry.sip_domains is None else entry.sip_domains
-    xmpp = xmpp if entry.xmpp_domains is None else entry.xmpp_domains
-    extra = extra if entry.extra_sans is None else entry.extra_sans
-    if not subject.get("common_name"):
-        usable = [name for name in (*xmpp, *(f"sip.{name}" for name in sip), *_plain(extra)) if len(name) <= 64]
-        if not usable:
-            remedy = "give `common_name`, `xmpp_domains`, `sip_domains` or `extra_sans`"
-            raise RecordError([Problem(entry.place, "common_name", "there is no name to certify", remedy)])
-        subject["common_name"] = usable[0]
-    key_type = entry.key_type or (base.key.type if base else "rsa")
-    if key_type in CURVES and entry.key_size not in (None, CURVES[key_type]):
-        raise RecordError([Problem(entry.place, "key_size", f"{key_type} has {CURVES[key_type]} bits", "leave it out")])
-    same_type = base is not None and base.key.type == key_type
-    default_size = base.key.size if base is not None and same_type else CURVES.get(key_type, DEFAULT_KEY_SIZE)
-    held_digest = base.request.digest if base is not None and base.request else "sha256"
-    return Request(
-        key_type=key_type,
-        key_size=entry.key_size or default_size,
-        exportable=_first(entry.exportable, base.exportable if base else None, True),
-        friendly_name=_first(entry.friendly_name, base.friendly_name if base else None, ""),
-        digest=entry.digest or held_digest,
-        subject=tuple((option, subject[option]) for option in SUBJECT if subject.get(option)),
-        names=alternative_names(subject["common_name"], sip, xmpp, extra),
-    )
-
-
-def _first(*values: Any) -> Any:
-    return next(value for value in values if value is not None)
-
-
-def _plain(extra: Sequence[str]) -> list[str]:
-    return [name[4:] for name in extra if name.startswith("DNS:") and "*" not in name]
-
-
-def alternative_names(
-    common_name: str, sip: Sequence[str], xmpp: Sequence[str], extra: Sequence[str]
-) -> tuple[str, ...]:  # fmt: skip
-    """The common name always stands among the alternative names too, because TLS looks only there."""
-    found = {f"DNS:{common_name}", *extra, *(f"DNS:sip.{domain}" for domain in sip)}
-    for domain in xmpp:
-        found.update((f"DNS:{domain}", f"SRVName:_xmpp-server.{domain}", f"xmppAddr:{domain}"))
-    return tuple(sorted(found))
-
-
-def _held(base: Generation | None) -> tuple[dict[str, str], Sequence[str], Sequence[str], Sequence[str]]:
-    """Subject, SIP domains, XMPP domains and further names that the newest request has."""
-    held = (base.request or base.certificate) if base else None
-    if held is None:
-        return {}, (), (), ()
-    subject = dict(held.subject)
-    kinds = domain_names(held.names)
-    xmpp = kinds["xmppAddr"]
-    rest = [name for name in kinds["DNS"] if name not in xmpp]
-    sip = [name[4:] for name in rest if name.startswith("sip.")]
-    extra = [f"DNS:{name}" for name in rest if not name.startswith("sip.") and name != subject.get("common_name")]
-    return subject, sip, xmpp, [*extra, *(f"IP:{address}" for address in kinds["IP"])]

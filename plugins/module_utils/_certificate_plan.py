@@ -5,139 +5,49 @@
 """The steps from what is there to the certificate that is wanted. Pure: no files, no cryptography, no clock.
 
 Two rules hold in every plan. A key is never replaced: another key is another generation, beside the old one, which
-stays in use until the new one has its certificate. And a generation that has its certificate is never changed.
+stays in use until the new one has its certificate. And a generation that has its certificate keeps it and its request.
 
 PRIVATE to the collection.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any, Mapping, NamedTuple, Sequence, Union
+from datetime import datetime, timedelta
+from typing import Any
 
 from ._certificate_facts import (
+    About,
     CertificateFacts,
     Generation,
     KeyFacts,
-    Request,
-    RequestFacts,
-    covers,
     domain_names,
     in_time,
     newest,
 )
-from ._certificate_options import Wanted, request
+from ._certificate_judgement import describe, out_of_time, uncovered
+from ._certificate_options import ISSUED_DAYS, Wanted
+from ._certificate_previous import before
+from ._certificate_request import request
+from ._certificate_steps import (
+    AdoptKey,
+    Assign,
+    Authority,
+    CopyKey,
+    Current,
+    Given,
+    Import,
+    Issue,
+    MakeKey,
+    Note,
+    Plan,
+    Point,
+    Remove,
+    Step,
+    Withdraw,
+    WriteRequest,
+    number_of,
+)
 from ._records.errors import Problem, RecordError
-
-# What an own CA and a self-signed certificate promise; public CAs give less.
-ISSUED_DAYS = 365
-
-
-class MakeKey(NamedTuple):
-    """A new generation: key, request and what is noted about them."""
-
-    number: int
-    request: Request
-
-
-class CopyKey(NamedTuple):
-    """A new generation for another certificate of a key that has one already."""
-
-    number: int
-    source: int
-
-
-class WriteRequest(NamedTuple):
-    number: int
-    request: Request
-
-
-class Rename(NamedTuple):
-    """Only the friendly name."""
-
-    number: int
-    request: Request
-
-
-class Import(NamedTuple):
-    """Certificates that the user gave, by their place in what was given; the first is our own."""
-
-    number: int
-    facts: CertificateFacts
-    chain: tuple[str, ...]
-
-
-class Issue(NamedTuple):
-    number: int
-    request: Request
-    issuer: str
-
-
-class Point(NamedTuple):
-    """certificates/<id> names the generation with the current request."""
-
-    number: int
-
-
-class Assign(NamedTuple):
-    usage: str
-    number: int
-
-
-class Remove(NamedTuple):
-    """All generations, and what they are assigned to."""
-
-    usages: tuple[str, ...]
-
-
-Step = Union[MakeKey, CopyKey, WriteRequest, Rename, Import, Issue, Point, Assign, Remove]
-
-
-class Current(NamedTuple):
-    """What is on disk for one id. `assigned` and `previous` are the links as they are, `external` -> `external.1`."""
-
-    generations: Mapping[int, Generation]
-    pointed: int | None
-    assigned: Mapping[str, str]
-    previous: Mapping[str, str]
-
-    def number_in_use(self, id: str, usage: str) -> int | None:
-        return number_of(id, self.assigned.get(usage))
-
-
-class Given(NamedTuple):
-    """Certificates that the user gave: ours (the one with one of our keys) and the chain behind it, in order."""
-
-    facts: CertificateFacts
-    chain: tuple[str, ...]
-
-
-class Authority(NamedTuple):
-    """Who would issue and the chain it would add, and which of the certificates in hand it did issue."""
-
-    name: str
-    issued: frozenset[str]
-    chain: tuple[str, ...]
-
-
-class Plan(NamedTuple):
-    """The steps in order, and what things are before and after them."""
-
-    steps: tuple[Step, ...]
-    before: dict[str, Any] | None
-    after: dict[str, Any] | None
-    stage: str
-    pending: bool
-    request_in: int | None
-    certificate_in: int | None
-    generations: Mapping[int, Generation]
-    notes: tuple[str, ...]
-
-
-def number_of(id: str, generation: str | None) -> int | None:
-    """The number of a generation of this id from its directory's name."""
-    name, _dot, number = (generation or "").rpartition(".")
-    return int(number) if name == id and number.isdigit() else None
 
 
 def plan(
@@ -145,7 +55,7 @@ def plan(
 ) -> Plan:  # fmt: skip
     if wanted.state == "absent":
         return _absent(wanted, current)
-    return _Planner(wanted, current, now).run(given, authority)
+    return _Planner(wanted, current, given, now).run(given, authority)
 
 
 def _absent(wanted: Wanted, current: Current) -> Plan:
@@ -159,19 +69,27 @@ def _absent(wanted: Wanted, current: Current) -> Plan:
 class _Planner:
     """Walks through the wizard and notes each step; `generations` is what the disk will hold after the steps so far."""
 
-    def __init__(self, wanted: Wanted, current: Current, now: datetime) -> None:
+    def __init__(self, wanted: Wanted, current: Current, given: Given | None, now: datetime) -> None:
         self.wanted, self.current, self.now = wanted, current, now
         self.generations = dict(current.generations)
         self.steps: list[Step] = []
         self.notes: list[str] = []
         self.issued: dict[int, str] = {}
         self.base = newest(self.generations)
-        self.request = request(wanted, self.base)
+        self.in_use = current.assigned.get(wanted.usage)
+        self.going_back_to = before(wanted, current, now) if wanted.previous else None
+        self.adopts = bool(given and given.key and given.key.public not in self._publics())
+        base = self.base
+        if given is not None and given.key is not None and self.adopts:
+            # The key and the certificate that came together say what the options leave open.
+            about = base.about._replace(effective=None, withdrawn="") if base else About()
+            base = Generation(0, given.key, None, given.facts, (), about)
+        self.request = request(wanted, base)
         self.xmpp_domains = domain_names(self.request.names)["xmppAddr"]
 
     def run(self, given: Given | None, authority: Authority | None) -> Plan:
         wanted, current = self.wanted, self.current
-        requested = self._request()
+        requested = self._adopt(given) if given is not None and self.adopts else self._request()
         holder: int | None = None
         if authority is not None:
             requested = holder = self._issue(requested, authority)
@@ -181,62 +99,97 @@ class _Planner:
             requested = self._newest_that_fits() or requested
         elif wanted.state != "requested":
             holder = self._in_hand()
+        if authority is None and self._runs_out(requested):
+            requested = self._another(self.generations[requested])
         if current.pointed != requested:
             self.steps.append(Point(requested))
-        in_use = current.number_in_use(wanted.id, wanted.usage)
-        if wanted.state == "assigned" and holder is not None and in_use != holder:
-            self.steps.append(Assign(wanted.usage, holder))
-            in_use = holder
+        holder, effective = self._put_to_use(holder)
         unsigned = not self.generations[requested].complete and requested not in self.issued
         pending = wanted.state != "requested" and unsigned
         stage = "requested"
         if holder is not None:
-            stage = "assigned" if in_use == holder else "imported"
+            stage = "assigned" if self.in_use == self._name(holder) else "imported"
         return Plan(
             tuple(self.steps),
-            self._describe(self.base, current.pointed, current.number_in_use(wanted.id, wanted.usage)),
-            self._describe(self.generations[requested if holder is None or pending else holder], requested, in_use),
+            self._describe(self.base, current.pointed, current.assigned.get(wanted.usage)),
+            self._describe(
+                self.generations[requested if holder is None or pending else holder], requested, self.in_use
+            ),
             stage,
             pending,
             requested,
             holder,
             self.generations,
             tuple(self.notes),
+            effective,
         )
 
     def _describe(
-        self, generation: Generation | None, pointed: int | None, in_use: int | None
+        self, generation: Generation | None, pointed: int | None, in_use: str | None
     ) -> dict[str, Any] | None:
         if generation is None:
             return None
-        usages = [] if in_use is None else [f"{self.wanted.usage} (generation {in_use})"]
+        number = number_of(self.wanted.id, in_use)
+        usages = [] if in_use is None else [f"{self.wanted.usage} ({f'generation {number}' if number else in_use})"]
         shown = {**describe(generation, usages), "current_request": pointed}
         if generation.number in self.issued:
             shown["certificate"] = {"issuer": self.issued[generation.number], "days": ISSUED_DAYS}
         return shown
 
+    def _name(self, number: int) -> str:
+        return f"{self.wanted.id}.{number}"
+
     def _next(self) -> int:
         return max(self.generations, default=0) + 1
+
+    def _publics(self) -> set[str]:
+        return {item.key.public for item in self.generations.values()}
+
+    def _refuse(self, key: str, message: str, remedy: str) -> RecordError:
+        return RecordError([Problem(self.wanted.place, key, message, remedy)])
 
     # The request
 
     def _request(self) -> int:
         """The generation whose request says what is wanted, made where there is none."""
+        base, wanted = self.base, self.wanted
+        if base is None:
+            return self._make_key()
+        if wanted.regenerate == "always":
+            return self._another(base)
+        if wanted.regenerate == "never":
+            self._note_what_never_ignores(base)
         fitting = self._newest_that_fits()
         if fitting is not None:
-            self._rename(fitting)
+            self._note(fitting, self._about(self.generations[fitting]))
             return fitting
-        base = self.base
-        rewrite = base is not None and self.request.fits_key(base) and (not base.complete or base.request is None)
-        if base is not None and rewrite:
-            self.steps.append(WriteRequest(base.number, self.request))
-            facts = RequestFacts(base.key.public, self.request.subject, self.request.names, self.request.digest)
-            self.generations[base.number] = base._replace(request=facts, friendly_name=self.request.friendly_name)
+        if self.request.fits_key(base) and (not base.complete or base.request is None):
+            self._write_request(base)
             return base.number
-        return self._make_key()
+        if wanted.regenerate == "fail" and not self.request.fits_key(base):
+            shown = f"{base.key.type}, {base.key.size} bits, {'' if base.about.exportable else 'not '}exportable"
+            remedy = "ask for that key, or allow another one beside it with another level"
+            raise self._refuse("regenerate", f"the key in hand is another one ({shown})", remedy)
+        return self._another(base)
+
+    def _note_what_never_ignores(self, base: Generation) -> None:
+        held = (base.key.type, base.key.size, base.about.exportable)
+        asked = (self.wanted.key_type, self.wanted.key_size, self.wanted.exportable)
+        for option, have, want in zip(("key_type", "key_size", "exportable"), held, asked):
+            if want is not None and want != have:
+                self.notes.append(f"`{option}` is {have} and stays so, because `regenerate` is `never`.")
 
     def _newest_that_fits(self) -> int | None:
         return max((number for number, item in self.generations.items() if self.request.fits(item)), default=None)
+
+    def _another(self, base: Generation) -> int:
+        """Another generation beside those that are there: with a key of its own, or with the same one."""
+        if self.wanted.regenerate != "never":
+            return self._make_key()
+        number = self._copy_key(base)
+        if self.generations[number].request != self.request.facts(base.key.public):
+            self._write_request(self.generations[number])
+        return number
 
     def _make_key(self) -> int:
         wanted = self.request
@@ -244,101 +197,202 @@ class _Planner:
         self.steps.append(MakeKey(number, wanted))
         # The public key is not known before it is made; its name only has to differ from every other.
         key = KeyFacts(wanted.key_type, wanted.key_size, f"the key of generation {number}")
-        facts = RequestFacts(key.public, wanted.subject, wanted.names, wanted.digest)
-        self.generations[number] = Generation(number, key, facts, None, (), wanted.friendly_name, wanted.exportable)
+        self.generations[number] = Generation(number, key, wanted.facts(key.public), None, (), wanted.about)
         return number
 
-    def _rename(self, number: int) -> None:
-        if self.generations[number].friendly_name != self.request.friendly_name:
-            self.steps.append(Rename(number, self.request))
-            self.generations[number] = self.generations[number]._replace(friendly_name=self.request.friendly_name)
+    def _copy_key(self, source: Generation) -> int:
+        number = self._next()
+        self.steps.append(CopyKey(number, source.number))
+        about = source.about._replace(effective=None, withdrawn="")
+        self.generations[number] = source._replace(number=number, certificate=None, chain=(), about=about)
+        return number
+
+    def _write_request(self, base: Generation) -> None:
+        about = self._about(base)
+        self.steps.append(WriteRequest(base.number, self.request._replace(about=about)))
+        self.generations[base.number] = base._replace(request=self.request.facts(base.key.public), about=about)
+
+    def _about(self, generation: Generation) -> About:
+        """What is asked for, beside what the key has of its own."""
+        held = generation.about
+        return self.request.about._replace(
+            exportable=held.exportable, effective=held.effective, withdrawn=held.withdrawn
+        )  # fmt: skip
+
+    def _note(self, number: int, about: About) -> None:
+        if self.generations[number].about != about:
+            self.steps.append(Note(number, about))
+            self.generations[number] = self.generations[number]._replace(about=about)
 
     # The certificate
+
+    def _adopt(self, given: Given) -> int:
+        """The key that came with its certificate, in a generation of its own."""
+        key = given.key
+        assert key is not None
+        if (key.type, key.size) != (self.request.key_type, self.request.key_size):
+            option = "key_type" if key.type != self.request.key_type else "key_size"
+            remedy = "leave the option out, or make a PFX with such a key"
+            raise self._refuse(option, f"the key in the PFX is {key.type} with {key.size} bits", remedy)
+        self._refuse_shortcomings(given)
+        number = self._next()
+        self.steps.append(AdoptKey(number, self.request))
+        facts = self.request.facts(key.public)
+        self.generations[number] = Generation(number, key, facts, None, (), self.request.about)
+        return number
 
     def _issue(self, number: int, authority: Authority) -> int:
         held = self.generations[number].certificate
         if held is not None:
-            if self._still_good(held, authority) and self.generations[number].chain == authority.chain:
+            same = self.generations[number].chain == authority.chain
+            if same and self._still_good(held, authority) and not self._worth_renewing(held, authority):
+                self._stage(number)
                 return number
-            number = self._make_key()
+            number = self._another(self.generations[number])
+        self._stage(number)
         self.steps.append(Issue(number, self.request, authority.name))
         self.issued[number] = authority.name
         return number
 
     def _still_good(self, held: CertificateFacts, authority: Authority) -> bool:
-        wanted = (self.request.subject, self.request.names, self.request.digest)
+        wanted = self.request
+        usages = (wanted.key_usage, wanted.issued_extended_key_usage)
         return (
             held.fingerprint in authority.issued
             and in_time(held, self.now)
-            and (held.subject, held.names, held.digest) == wanted
+            and (held.subject, held.names, held.digest) == (wanted.subject, wanted.names, wanted.digest)
+            and (held.key_usage, held.extended_key_usage) == usages
         )
+
+    def _worth_renewing(self, held: CertificateFacts, authority: Authority) -> bool:
+        """A CA that ends soon gives nothing that lasts longer."""
+        if not self._ends_within(held):
+            return False
+        longer = min(self.now + timedelta(days=ISSUED_DAYS), authority.until) > held.not_after + timedelta(days=1)
+        if not longer:
+            self.notes.append("A new certificate would not last longer, because the CA ends; see to a new CA.")
+        return longer
+
+    def _runs_out(self, number: int) -> bool:
+        """Whether the newest certificate for the current request is to be renewed; what awaits one is new already."""
+        held = self.generations[number].certificate
+        return held is not None and not self.wanted.previous and self._ends_within(held)
+
+    def _ends_within(self, held: CertificateFacts) -> bool:
+        days = self.wanted.renew_before
+        return days is not None and held.not_after - self.now < timedelta(days=days)
 
     def _import(self, given: Given) -> int:
         matching = [item for item in self.generations.values() if item.key.public == given.facts.public]
         for item in matching:
             held = item.certificate.fingerprint if item.certificate else None
             if (held, item.chain) == (given.facts.fingerprint, given.chain):
+                self._stage(item.number)
                 self._note_shortcomings(given.facts)
                 return item.number
-        problems = self._shortcomings(given.facts)
-        if problems:
-            raise RecordError(problems)
+        self._refuse_shortcomings(given)
         target = max(matching, key=lambda item: (not item.complete, item.number))
-        number = target.number
-        if target.complete:
-            number = self._next()
-            self.steps.append(CopyKey(number, target.number))
+        number = self._copy_key(target) if target.complete else target.number
+        self._stage(number)
         self.steps.append(Import(number, given.facts, given.chain))
-        self.generations[number] = target._replace(number=number, certificate=given.facts, chain=given.chain)
+        self.generations[number] = self.generations[number]._replace(certificate=given.facts, chain=given.chain)
         return number
 
     def _in_hand(self) -> int | None:
         """Without a new certificate: the newest in hand that will do, else the one in use, whatever it lacks."""
-        for number in sorted(self.generations, reverse=True):
-            certificate = self.generations[number].certificate
-            if certificate is not None and not self._shortcomings(certificate):
-                return number
-        in_use = self.current.number_in_use(self.wanted.id, self.wanted.usage)
-        if in_use is not None and in_use in self.generations:
-            certificate = self.generations[in_use].certificate
-            if certificate is not None:
-                self._note_shortcomings(certificate)
-                return in_use
+        in_use = number_of(self.wanted.id, self.in_use)
+        if self.going_back_to is None:
+            found = self._newest_that_will_do(staged=True)
+            if found is not None:
+                self._stage(found)
+                return found
+        certificate = self.generations[in_use].certificate if in_use in self.generations else None
+        if certificate is not None:
+            self._note_shortcomings(certificate)
+            return in_use
         return None
 
-    def _shortcomings(self, facts: CertificateFacts) -> list[Problem]:
-        place, problems = self.wanted.place, []
-        until, since = (facts.shown()[key] for key in ("not_after", "not_before"))
-        if facts.not_after < self.now:
-            problems.append(
-                Problem(place, "certificate", f"it has expired at {until}", "have the request signed again")
-            )
-        if facts.not_before > self.now:
-            problems.append(Problem(place, "certificate", f"it is not valid before {since}", "import it from then on"))
-        if not facts.server_auth:
-            message = "it is not for servers (extended key usage serverAuth is missing)"
-            problems.append(Problem(place, "certificate", message, "ask the CA for a server certificate"))
-        for domain in self.xmpp_domains:
-            if not covers(facts.names, domain):
-                remedy = "have the current request signed; it names the domain"
-                problems.append(Problem(place, "certificate", f"it does not cover the XMPP domain {domain}", remedy))
-        return problems
+    def _newest_that_will_do(self, staged: bool) -> int | None:
+        for number in sorted(self.generations, reverse=True):
+            item = self.generations[number]
+            if item.certificate is None or self._out_of_use(item):
+                continue
+            at = self._effective(number)
+            if (staged or at is None) and not self._shortcomings(item.certificate, at or self.now):
+                return number
+        return None
+
+    def _out_of_use(self, item: Generation) -> bool:
+        return bool(item.about.withdrawn) and self.wanted.previous is not False
+
+    # Use
+
+    def _effective(self, number: int) -> datetime | None:
+        """From when on the generation is to be used, where that is still to come."""
+        wanted = self.wanted
+        if self._name(number) == self.in_use or wanted.at_once:
+            return None
+        at = wanted.effective or self.generations[number].about.effective
+        return at if at is not None and at > self.now else None
+
+    def _stage(self, number: int) -> None:
+        """Noted before the certificate comes, so that nobody finds one that might be used at once."""
+        at = self._effective(number)
+        if at is not None:
+            self._note(number, self.generations[number].about._replace(effective=at))
+
+    def _put_to_use(self, holder: int | None) -> tuple[int | None, datetime | None]:
+        """The generation to report, and from when on it is to be used where that is still to come."""
+        wanted = self.wanted
+        if wanted.state != "assigned":
+            return holder, None
+        if self.going_back_to is not None:
+            self._go_back(self.going_back_to)
+            return number_of(wanted.id, self.in_use), None
+        if holder is None:
+            return None, None
+        item = self.generations[holder]
+        if self._out_of_use(item):
+            self.notes.append(f"{self._name(holder)} was taken out of use; `previous: false` puts it back.")
+            in_use = number_of(wanted.id, self.in_use)
+            return (in_use if in_use in self.generations else holder), None
+        at = self._effective(holder)
+        if at is None:
+            if item.about.withdrawn:
+                self.steps.append(Withdraw(self._name(holder), ""))
+            self._assign(self._name(holder))
+        elif self.in_use is None:
+            # Until then, whatever will do.
+            found = self._newest_that_will_do(staged=False)
+            if found is not None:
+                self._assign(self._name(found))
+        return holder, at
+
+    def _assign(self, name: str) -> None:
+        if self.in_use != name:
+            self.steps.append(Assign(self.wanted.usage, name))
+            self.in_use = name
+
+    def _go_back(self, name: str) -> None:
+        if self.in_use != name and self.in_use is not None:
+            # First the note: a run that breaks off here finds it, and goes on.
+            number = number_of(self.wanted.id, self.in_use)
+            if number in self.generations and self.generations[number].about.withdrawn != name:
+                self.steps.append(Withdraw(self.in_use, name))
+            self._assign(name)
+
+    # What a certificate lacks
+
+    def _shortcomings(self, facts: CertificateFacts, at: datetime) -> list[Problem]:
+        found = [*out_of_time(facts, at, self.now), *uncovered(facts, self.xmpp_domains)]
+        return [Problem(self.wanted.place, "certificate", *flaw) for flaw in found]
+
+    def _refuse_shortcomings(self, given: Given) -> None:
+        problems = self._shortcomings(given.facts, max(self.now, self.wanted.effective or self.now))
+        problems.extend(Problem(self.wanted.place, *flaw) for flaw in given.flaws)
+        if problems:
+            raise RecordError(problems)
 
     def _note_shortcomings(self, facts: CertificateFacts) -> None:
-        self.notes.extend(f"The certificate in hand: {problem.message}" for problem in self._shortcomings(facts))
-
-
-def describe(generation: Generation, usages: Sequence[str]) -> dict[str, Any]:
-    """What a diff shows: nothing secret, and nothing that could not be known before the run."""
-    request = generation.request
-    return {
-        "generation": generation.number,
-        "friendly_name": generation.friendly_name,
-        "key": {"type": generation.key.type, "size": generation.key.size, "exportable": generation.exportable},
-        "subject": dict(request.subject) if request else None,
-        "names": list(request.names) if request else None,
-        "digest": request.digest if request else None,
-        "certificate": generation.certificate.shown() if generation.certificate else None,
-        "chain": list(generation.chain),
-        "assigned_to": list(usages),
-    }
+        problems = self._shortcomings(facts, self.now)
+        self.notes.extend(f"The certificate in hand: {problem.message}" for problem in problems)

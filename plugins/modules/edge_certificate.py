@@ -89,6 +89,22 @@ options:
     description: Further host names and IP addresses for the subject alternative names. A name may begin with C(*.).
     type: list
     elements: str
+  key_usage:
+    description:
+      - What the key may be used for, in the words of RFC 5280, such as V(digitalSignature), or of OpenSSL, such as V(Digital Signature).
+      - A new request has V(digitalSignature), with an RSA key V(keyEncipherment) too. An empty list asks for nothing.
+    type: list
+    elements: str
+  extended_key_usage:
+    description:
+      - What the certificate may be used for. V(serverAuth), V(clientAuth) and further names or OIDs.
+      - A new request has V(serverAuth). A certificate that is issued here has V(clientAuth) too.
+      - Public CAs do not certify V(clientAuth) any more, and this proxy does not need it. ejabberd before 25.07 and some other servers take SASL
+        EXTERNAL only from a certificate that has it. Where you need them and your CA still gives it, ask for V(serverAuth) and
+        V(clientAuth). Without it those partners fall back to dialback.
+      - An empty list asks for nothing.
+    type: list
+    elements: str
   digest:
     description:
       - Digest of the signature of the request, and of a certificate that is issued here.
@@ -97,20 +113,29 @@ options:
     choices: [sha256, sha384, sha512]
   certificate:
     description:
-      - The certificate that the authority has made of the request, in PEM. Certificates that follow are taken as its chain.
-      - Either the text itself, or a file on the managed host.
-      - It must belong to one of the keys of this certificate, cover every XMPP domain, be valid now, and be meant for servers.
+      - The certificate that the authority has made of the request. Others that come with it are taken as its chain, in whatever order.
+      - A file on the managed host in PEM, DER, PKCS#7 (C(.p7b)) or PKCS#12 (C(.pfx)); or the text itself, in PEM or, for DER and PKCS#7, in base64.
+      - A PFX is taken from a file only, because it holds a key. That key is kept as a generation of its own where it is not here yet, and
+        what options leave open is taken from its certificate.
+      - It must belong to one of the keys of this certificate, cover every XMPP domain, be valid, be meant for servers, and have a chain that
+        ends. Of several that belong here, the one that lasts longest is taken.
       - Where there is no such file yet, the task makes the request and ends well, with RV(certificates[].pending) true.
     type: str
   chain:
-    description: Certificates between O(certificate) and the root, in PEM, as text or as a file on the managed host. Their order is put right.
+    description:
+      - Certificates between O(certificate) and the root, as PEM, DER or PKCS#7, given like O(certificate). Their order is put right.
+      - The chain has to end at a root that is given here or as O(ca_cert), or at a CA that the host trusts. A self-signed O(certificate) ends there.
+      - The root itself is not sent to partners and so not kept.
+    type: str
+  password:
+    description: Password of the PFX.
     type: str
   issue:
     description:
       - How to get a certificate without asking anybody, for laboratories and closed networks.
       - With V(self_signed), the key signs its own certificate. With V(own_ca), O(ca_cert) and O(ca_key) do.
-      - The certificate is good for servers and clients and for 365 days. A new one, with a new key, is made when it has expired or
-        when anything that it says is to change.
+      - The certificate is good for servers and clients and for 365 days. A new one, with a new key, is made when it has expired, when it
+        ends within O(renew_before), or when anything that it says is to change.
       - Where this is left out, it is V(none).
     type: str
     choices: [none, self_signed, own_ca]
@@ -118,6 +143,7 @@ options:
     description:
       - Certificate of the CA, in PEM, as text or as a file on the managed host.
       - Certificates of higher CAs may follow. All but self-signed ones go into the chain.
+      - Beside O(certificate), the root (and further CAs) of a private CA that the host does not trust.
     type: str
   ca_key:
     description: Key of the CA (RSA or elliptic curve), in PEM, as text or as a file on the managed host.
@@ -125,6 +151,35 @@ options:
   ca_key_passphrase:
     description: Passphrase of O(ca_key).
     type: str
+  renew_before:
+    description:
+      - Renew the certificate when it ends within so many days. A new key and request are made beside it, or a new certificate where O(issue)
+        says how. The old one stays in use until the new one is in hand.
+      - Where this is left out, nothing is renewed. A certificate that was issued here is replaced once it has expired.
+    type: int
+  effective_date:
+    description:
+      - When to put the certificate to use, as V(2026-12-01) or V(2026-12-01T03:00:00Z). Without a zone it is in UTC.
+      - The certificate is imported or issued now and may become valid as late as then. The first run at or after that date assigns it.
+      - The date is kept with the certificate. Empty takes it back. A certificate that is in use already is left in use.
+    type: str
+  previous:
+    description:
+      - With V(true), what was assigned before is assigned again. A second run changes nothing.
+      - What was taken out of use so stays out of use until this is V(false), also for runs that leave this option out. Another certificate
+        is assigned as ever.
+    type: bool
+  regenerate:
+    description:
+      - What to do when the key in hand is not what is asked for. A key is never overwritten or removed. Another one is made beside it.
+      - With V(never) the key in hand is kept whatever O(key_type), O(key_size) and O(exportable) say. New requests are made for the same key.
+      - With V(fail) another type, size or exportability is an error.
+      - With V(partial_idempotence) it makes another key. A key that cannot be read is an error.
+      - With V(full_idempotence) a key that cannot be read is passed over, and another one is made.
+      - With V(always) each run makes another key and request.
+      - Where this is left out, it is V(partial_idempotence).
+    type: str
+    choices: [never, fail, partial_idempotence, full_idempotence, always]
   state:
     description:
       - How far to go. V(requested) makes key and request, V(imported) also takes the certificate, V(assigned) also puts it to use.
@@ -190,6 +245,14 @@ options:
         description: See O(extra_sans).
         type: list
         elements: str
+      key_usage:
+        description: See O(key_usage).
+        type: list
+        elements: str
+      extended_key_usage:
+        description: See O(extended_key_usage).
+        type: list
+        elements: str
       digest:
         description: See O(digest).
         type: str
@@ -199,6 +262,9 @@ options:
         type: str
       chain:
         description: See O(chain).
+        type: str
+      password:
+        description: See O(password).
         type: str
       issue:
         description: See O(issue).
@@ -213,6 +279,19 @@ options:
       ca_key_passphrase:
         description: See O(ca_key_passphrase).
         type: str
+      renew_before:
+        description: See O(renew_before).
+        type: int
+      effective_date:
+        description: See O(effective_date).
+        type: str
+      previous:
+        description: See O(previous).
+        type: bool
+      regenerate:
+        description: See O(regenerate).
+        type: str
+        choices: [never, fail, partial_idempotence, full_idempotence, always]
       state:
         description: See O(state).
         type: str
@@ -232,7 +311,10 @@ attributes:
     details:
       - Shows subject, names, type and size of the key, digest, and what is known of the certificate. Never the key.
   idempotent:
-    support: full
+    support: partial
+    details:
+      - With O(regenerate=always) each run makes another key. Everything else is idempotent.
+      - What O(renew_before) and O(effective_date) ask for changes something on the day that they name.
   platform:
     platforms: posix
 requirements:
@@ -284,6 +366,54 @@ EXAMPLES = r"""
   check_mode: true
   diff: true
 
+- name: Make requests for two certificates in one go
+  xmpp.federation.edge_certificate:
+    certificates:
+      - id: main
+        xmpp_domains: [example.org, example.net]
+        key_type: ec_p256
+        state: requested
+      - id: spare
+        xmpp_domains: [example.org, example.net]
+        extended_key_usage: [serverAuth, clientAuth]
+        state: requested
+
+- name: Import what another host or a CA has packed with its key, to be used from the first of December
+  xmpp.federation.edge_certificate:
+    xmpp_domains: [example.org, example.net]
+    certificate: /root/edge.pfx
+    password: "{{ vault_pfx_password }}"
+    effective_date: "2026-12-01"
+
+- name: Import the answer of a private CA that the host does not trust
+  xmpp.federation.edge_certificate:
+    certificate: /root/edge.p7b
+    ca_cert: /root/private-root.pem
+
+- name: Issue from the laboratory's own CA, and again a month before the end
+  xmpp.federation.edge_certificate:
+    xmpp_domains: [a.example, b.example]
+    issue: own_ca
+    ca_cert: "{{ lookup('ansible.builtin.file', 'lab-ca.pem') }}"
+    ca_key: "{{ vault_lab_ca_key }}"
+    renew_before: 30
+
+- name: Have a new request a month before the certificate of the public CA ends, and import the answer when it is there
+  xmpp.federation.edge_certificate:
+    xmpp_domains: [example.org, example.net]
+    certificate: /root/edge-fullchain.pem
+    renew_before: 30
+
+- name: Go back to the certificate that was in use before
+  xmpp.federation.edge_certificate:
+    previous: true
+
+- name: Have the request signed by ACME; see playbooks/certificate_acme.yml for the whole
+  xmpp.federation.edge_certificate:
+    state: requested
+    xmpp_domains: [example.org, example.net]
+    renew_before: 30
+
 - name: Take the certificate out of use and remove it
   xmpp.federation.edge_certificate:
     id: external
@@ -318,7 +448,7 @@ certificates:
       type: bool
       sample: true
     next_step:
-      description: What has to be done where it is pending, else V(null).
+      description: What has to be done where it is pending or waits for its O(effective_date), else V(null).
       type: str
       sample: Have /etc/xmpp-edge/certificates/external/csr.pem signed, and give the answer as `certificate`.
     changed:
@@ -354,6 +484,16 @@ certificates:
       description: Digest of the current request.
       type: str
       sample: sha256
+    key_usage:
+      description: Key usages of the current request.
+      type: list
+      elements: str
+      sample: [digitalSignature, keyEncipherment]
+    extended_key_usage:
+      description: Extended key usages of the current request.
+      type: list
+      elements: str
+      sample: [serverAuth]
     csr_path:
       description: Where the current request is.
       type: str
@@ -394,6 +534,14 @@ certificates:
       description: Until when the certificate in hand is valid, or V(null).
       type: str
       sample: "2027-11-22T12:00:00Z"
+    days_left:
+      description: Full days until the certificate in hand ends, or V(null).
+      type: int
+      sample: 364
+    effective_date:
+      description: When the certificate in hand is to be put to use, where that is still to come, else V(null).
+      type: str
+      sample: "2026-12-01T00:00:00Z"
     previous:
       description: The generation that was assigned before, or V(null).
       type: str

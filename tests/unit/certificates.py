@@ -1,14 +1,18 @@
 # Copyright (c) 2026, xmpp.federation contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A certificate authority that signs what it is given, well or badly."""
+"""A certificate authority that signs what it is given, well or badly, and what tests of edge_certificate look at."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import pytest
+from ansible_collections.xmpp.federation.plugins.module_utils import _certificate_crypto as crypto
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -16,6 +20,13 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 PEM = serialization.Encoding.PEM
+DOMAINS = ["a.example", "bücher.example"]
+# Elliptic curves are made at once, long RSA keys are not.
+QUICK = {"key_type": "ec_p256", "xmpp_domains": DOMAINS}
+LATER_KEYS = {"csr", "fingerprint", "issuer", "serial", "not_before", "not_after", "days_left"}
+
+
+Run = Callable[..., dict[str, Any]]
 
 
 class Ca:
@@ -72,3 +83,56 @@ class Ca:
         if usages is not None:
             builder = builder.add_extension(x509.ExtendedKeyUsage(usages), False)
         return builder.sign(self.key, hashes.SHA256()).public_bytes(PEM).decode()
+
+
+def one(result: dict[str, Any]) -> dict[str, Any]:
+    assert "certificates" in result, result
+    (entry,) = result["certificates"]
+    assert isinstance(entry, dict)
+    return entry
+
+
+def snapshot(directory: Path) -> dict[str, Any]:
+    """Every file and link below, with content and mode."""
+    return {
+        str(path.relative_to(directory)): (
+            os.readlink(path) if path.is_symlink() else path.read_bytes(),
+            path.lstat().st_mode,
+        )
+        for path in directory.rglob("*")
+        if path.is_symlink() or path.is_file()
+    }
+
+
+def without_later(result: dict[str, Any]) -> dict[str, Any]:
+    entries = [{**entry, **dict.fromkeys(LATER_KEYS)} for entry in result["certificates"]]
+    return {**result, "certificates": entries}
+
+
+def in_use(config_dir: Path) -> tuple[x509.Certificate, Any]:
+    """Certificate and key that the service would load; they belong together, whatever happened before."""
+    directory = config_dir / "assigned" / "external"
+    certificate = x509.load_pem_x509_certificate((directory / "cert.pem").read_bytes())
+    key = crypto.load_key((directory / "key.pem").read_bytes())
+    assert certificate.public_key() == key.public_key()
+    return certificate, key
+
+
+# Fixtures: `run, ca = certificates.run, certificates.ca` in a file of tests makes them its own.
+
+
+@pytest.fixture
+def run(call: Any, config_dir: Path, tmp_path: Path, ca: Ca, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """On a host that trusts the test CA, and no other."""
+    (tmp_path / "store.pem").write_text(ca.pem)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "store.pem"))
+
+    def with_directory(check: bool = False, **options: Any) -> dict[str, Any]:
+        return call("edge_certificate", check=check, config_dir=str(config_dir), **options)  # type: ignore[no-any-return]
+
+    return with_directory
+
+
+@pytest.fixture(scope="module")
+def ca() -> Ca:
+    return Ca("Test CA")

@@ -11,76 +11,27 @@ import random
 import stat
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import certificates
 import pytest
 import yaml
+from ansible_collections.xmpp.federation.plugins.module_utils import _certificate_about as about
 from ansible_collections.xmpp.federation.plugins.module_utils import _certificate_crypto as crypto
 from ansible_collections.xmpp.federation.plugins.module_utils import _certificate_files as files
 from ansible_collections.xmpp.federation.plugins.module_utils import _certificate_options as options
 from ansible_collections.xmpp.federation.plugins.modules import edge_certificate
-from certificates import NOW, Ca
+from certificates import DOMAINS, NOW, QUICK, Ca, Run, in_use, one, snapshot, without_later
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 CLIENT_AUTH = ExtendedKeyUsageOID.CLIENT_AUTH
-DOMAINS = ["a.example", "bücher.example"]
-# Elliptic curves are made at once, long RSA keys are not.
-QUICK = {"key_type": "ec_p256", "xmpp_domains": DOMAINS}
-LATER_KEYS = {"csr", "fingerprint", "issuer", "serial", "not_before", "not_after"}
-
-Run = Callable[..., dict[str, Any]]
-
-
-@pytest.fixture
-def run(call: Any, config_dir: Path) -> Run:
-    def with_directory(check: bool = False, **options: Any) -> dict[str, Any]:
-        return call("edge_certificate", check=check, config_dir=str(config_dir), **options)  # type: ignore[no-any-return]
-
-    return with_directory
-
-
-@pytest.fixture(scope="module")
-def ca() -> Ca:
-    return Ca("Test CA")
-
-
-def one(result: dict[str, Any]) -> dict[str, Any]:
-    assert "certificates" in result, result
-    (entry,) = result["certificates"]
-    assert isinstance(entry, dict)
-    return entry
-
-
-def snapshot(directory: Path) -> dict[str, Any]:
-    """Every file and link below, with content and mode."""
-    return {
-        str(path.relative_to(directory)): (
-            os.readlink(path) if path.is_symlink() else path.read_bytes(),
-            path.lstat().st_mode,
-        )
-        for path in directory.rglob("*")
-        if path.is_symlink() or path.is_file()
-    }
-
-
-def without_later(result: dict[str, Any]) -> dict[str, Any]:
-    entries = [{**entry, **dict.fromkeys(LATER_KEYS)} for entry in result["certificates"]]
-    return {**result, "certificates": entries}
-
-
-def in_use(config_dir: Path) -> tuple[x509.Certificate, Any]:
-    """Certificate and key that the service would load; they belong together, whatever happened before."""
-    directory = config_dir / "assigned" / "external"
-    certificate = x509.load_pem_x509_certificate((directory / "cert.pem").read_bytes())
-    key = crypto.load_key((directory / "key.pem").read_bytes())
-    assert certificate.public_key() == key.public_key()
-    return certificate, key
+run, ca = certificates.run, certificates.ca
+OFTEN_NULL = ("next_step", "previous", "effective_date")
 
 
 # Requests
@@ -199,6 +150,9 @@ CHANGES = [
     ("xmpp_domains", ["a.example"]),
     ("extra_sans", ["more.example"]),
     ("digest", "sha512"),
+    ("key_usage", ["digitalSignature", "nonRepudiation"]),
+    ("extended_key_usage", ["serverAuth"]),
+    ("extended_key_usage", ["serverAuth", "1.3.6.1.5.5.7.3.17"]),
 ]
 
 
@@ -322,7 +276,7 @@ def test_chain_is_put_in_order(run: Run) -> None:
     certificate = low.sign(csr)
     entry = one(run(certificate=middle.pem + certificate, chain=root.pem + low.pem))
     assert Path(entry["certificate_path"]).read_text() == certificate
-    assert Path(entry["chain_path"]).read_text() == low.pem + middle.pem + root.pem
+    assert Path(entry["chain_path"]).read_text() == low.pem + middle.pem
 
 
 @pytest.mark.parametrize("check", [True, False])
@@ -591,14 +545,14 @@ def test_broken_key_is_never_replaced(run: Run, content: bytes) -> None:
 def test_key_that_is_not_exportable_stays_at_home(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     run(state="requested", exportable=False, **QUICK)
     assert run(state="requested")["changed"] is False
-    monkeypatch.setattr(files, "this_host", lambda: "another host")
+    monkeypatch.setattr(about, "this_host", lambda: "another host")
     assert "comes from another host" in run(state="requested")["msg"]
 
 
 def test_newer_schema_is_refused(run: Run) -> None:
     entry = one(run(state="requested", **QUICK))
-    about = Path(entry["key_path"]).with_name("about.json")
-    about.write_text('{"schema": 99}')
+    noted = Path(entry["key_path"]).with_name("about.json")
+    noted.write_text('{"schema": 99}')
     assert "newer version" in run(state="requested")["msg"]
 
 
@@ -779,7 +733,7 @@ def test_results_are_the_documented_ones(run: Run, ca: Ca) -> None:
             assert set(entry) == set(told[name]["contains"])
             for key, value in entry.items():
                 assert value is None or type(value).__name__ == told[name]["contains"][key]["type"], key
-    assert all(value is not None for key, value in one(done).items() if key not in ("next_step", "previous"))
+    assert all(value is not None for key, value in one(done).items() if key not in OFTEN_NULL)
 
 
 def test_examples_can_be_used(run: Run, ca: Ca) -> None:
