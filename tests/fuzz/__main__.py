@@ -18,6 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from .seed import sow
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 OUTPUT = ROOT / "tests" / "output" / "fuzz"
@@ -61,10 +63,9 @@ def fuzz(name: str, seconds: int) -> Outcome:
     corpus = OUTPUT / "corpus" / name
     corpus.mkdir(parents=True, exist_ok=True)
     log = OUTPUT / f"{name}.log"
-    seeds = HERE / "seeds" / name
+    sow(name, corpus)
     command = [
         *(sys.executable, "-m", "tests.fuzz.one", name, str(corpus)),
-        *([str(seeds)] if seeds.is_dir() else []),
         *_LIMITS,
         f"-max_total_time={seconds}",
         f"-dict={HERE / 'words.dict'}",

@@ -167,7 +167,7 @@ class Link:
             await self._serve()
         except NotFound as problem:
             self.reason = str(problem)
-        except BROKEN as problem:
+        except (*BROKEN,) as problem:
             self.condition, self.reason = "remote-server-timeout", str(problem) or type(problem).__name__
         finally:
             self._finish()

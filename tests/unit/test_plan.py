@@ -218,9 +218,13 @@ def test_every_option_counts() -> None:
 
     spec = _module_policy.argument_spec()
     current = _law(_module_policy, current, _params(spec, {"name": "A", "federation_access": False}))
-    for name in set(policy.FIELDS) - {"scope", "xmpp_access"}:
+    for name in set(policy.FIELDS) - {"scope", "members", "xmpp_access"}:
         done = _module_policy.make_draft(_params(spec, {"name": "A", name: _other(name)}), current, False)
         assert done.changes, name
+    site = {"name": "A", "scope": "site"}
+    current = _law(_module_policy, current, _params(spec, {**site, "members": ["*@ours.example"]}))
+    assert _module_policy.make_draft(_params(spec, {**site, "members": ["a@ours.example"]}), current, False).changes
+    current = _law(_module_policy, current, _params(spec, {"name": "A", "scope": "user", "members": []}))
     both = {"name": "A", "federation_access": True}
     current = _law(_module_policy, current, _params(spec, both))
     for more in ({"xmpp_access": True}, {"grant_to": ["a@ours.example"]}, {"grant_to_all": True}):

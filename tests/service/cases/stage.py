@@ -46,7 +46,7 @@ def record(negotiation: dict[str, Any], domain: str = THEIRS, **more: Any) -> di
 
 @asynccontextmanager
 async def edge(
-    negotiation: dict[str, Any] = STRICT,
+    negotiation: dict[str, Any] | None = None,
     *,
     papers: Papers | None = PAPERS,
     change: Callable[[Records], None] | None = None,
@@ -55,7 +55,7 @@ async def edge(
     """A running edge whose one partner has this record."""
 
     def prepare(records: Records) -> None:
-        records.partners = [record(negotiation)]
+        records.partners = [record(negotiation or STRICT)]
         if papers is not None:
             papers.install(records)
         if change is not None:
@@ -63,13 +63,6 @@ async def edge(
 
     async with world(change=prepare, **how) as here:
         yield here
-
-
-def lead_to(here: World, port: int, *, direct: bool = False, domain: str = THEIRS) -> None:
-    """Publish the server of a partner domain."""
-    service = "_xmpps-server" if direct else "_xmpp-server"
-    lines = [f"{service}._tcp 60 IN SRV 0 0 {port} xmpp", "xmpp 60 IN A 127.0.0.1"]
-    here.dns.zones = type(here.dns.zones)({domain: lines}, None)
 
 
 async def open_to(here: World, ability: Ability, *, local: str = THEIRS, remote: str = OURS) -> Opened:

@@ -208,13 +208,15 @@ CASES = (
     _case(101, AVAILABILITY, "DNS: `.`, aliases, weight 0, 50 records, TTL 0, truncated, SERVFAIL, only AAAA",
           "each as RFC 2782 says; a name server in trouble is `remote-server-timeout`, no service "
           "`remote-server-not-found`",
-          *(_RESOLVE + name for name in (
-          "a_dot_says_no_and_nothing_else_is_tried", "a_target_that_is_an_alias_is_followed",
-          "weights_of_zero_only_keep_all_targets",
-          "many_records_are_cut_and_truncation_leads_to_tcp",
-          "a_ttl_of_zero_is_asked_anew_each_time", "truncated_answers_are_asked_for_again_over_tcp",
-          "a_name_server_in_trouble_is_not_an_absent_record", "aaaa_alone_is_enough",
-          "no_such_name_for_one_kind_of_address_leaves_the_other")),
+          _RESOLVE + "a_dot_says_no_and_nothing_else_is_tried",
+          _RESOLVE + "a_target_that_is_an_alias_is_followed",
+          _RESOLVE + "weights_of_zero_only_keep_all_targets",
+          _RESOLVE + "many_records_are_cut_and_truncation_leads_to_tcp",
+          _RESOLVE + "a_ttl_of_zero_is_asked_anew_each_time",
+          _RESOLVE + "truncated_answers_are_asked_for_again_over_tcp",
+          _RESOLVE + "a_name_server_in_trouble_is_not_an_absent_record",
+          _RESOLVE + "aaaa_alone_is_enough",
+          _RESOLVE + "no_such_name_for_one_kind_of_address_leaves_the_other",
           _ROUTES + "what_dns_says_decides_the_error",
           why="DNSSEC is checked by the resolver that the edge asks: a bogus answer is SERVFAIL there."),
 )  # fmt: skip

@@ -15,7 +15,7 @@ from peers.raw import Listener, RawPeer
 from peers.scripted import Offer, Scripted
 
 from .raw import begin, header, message, opened, result, secured
-from .stage import EITHER, OLD, PAPERS, STRICT, edge, lead_to, open_to
+from .stage import EITHER, OLD, PAPERS, STRICT, edge, open_to
 
 DESK = f"{ALICE}/desk"
 HONEST = Offer(dialback="all")
@@ -23,9 +23,9 @@ VALID = f"<db:result from='{THEIRS}' to='{OURS}' type='valid'/>".encode()
 
 
 @asynccontextmanager
-async def stage(offer: Offer = HONEST, negotiation: dict = OLD, **how):
-    async with edge(negotiation, **how) as here, Scripted(THEIRS, offer=offer, identity=PAPERS.theirs) as server:
-        lead_to(here, server.port)
+async def stage(offer: Offer = HONEST, negotiation: dict | None = None, **how):
+    async with edge(negotiation or OLD, **how) as here, Scripted(THEIRS, offer=offer, identity=PAPERS.theirs) as server:
+        here.lead_to(server.port)
         yield here, server
 
 
@@ -135,7 +135,7 @@ def test_case_071_two_senders_on_one_stream():
     async def test() -> None:
         async with stage(change=two) as (here, server):
             lines = [f"_xmpp-server._tcp 60 IN SRV 0 0 {server.port} xmpp", "xmpp 60 IN A 127.0.0.1"]
-            here.dns.zones = type(here.dns.zones)({THEIRS: lines, "labs.gmail.example": lines}, None)
+            here.publish({THEIRS: lines, "labs.gmail.example": lines})
             peer = await proven(here, server)
             await peer.send(message("x@labs.gmail.example", ALICE))
             # Proven is one of the two, and for itself only.
@@ -145,7 +145,7 @@ def test_case_071_two_senders_on_one_stream():
             await both.send(result(key, "labs.gmail.example"))
             await both.until(rb"<db:result [^>]*type='valid'")
             await both.send(message("x@labs.gmail.example", ALICE, "second") + message(BOB, ALICE, "first"))
-            await here.inside.mailbox(ALICE).wait(lambda stanza: stanza.id == "first")
+            await here.to_alice("first")
 
     run(test)
 
@@ -192,9 +192,9 @@ def test_case_074_the_authoritative_server_cannot_be_asked(offer, condition):
     async def test() -> None:
         async with stage(offer if isinstance(offer, Offer) else HONEST) as (here, _server):
             if offer is None:
-                lead_to(here, free_port())
+                here.lead_to(free_port())
             elif offer == "nowhere":
-                here.dns.zones = type(here.dns.zones)({THEIRS: ["_xmpp-server._tcp 60 IN SRV 0 0 5269 ."]}, None)
+                here.publish({THEIRS: ["_xmpp-server._tcp 60 IN SRV 0 0 5269 ."]})
             peer = await opened(here)
             await peer.send(result())
             await peer.until(answer(condition))
@@ -275,7 +275,7 @@ def test_case_077_a_thousand_requests_at_once():
 def test_case_078_a_name_that_leads_back_to_us():
     async def test() -> None:
         async with edge(OLD) as here:
-            lead_to(here, here.address[1])
+            here.lead_to(here.address[1])
             peer = await opened(here)
             await peer.send(result())
             await peer.until(answer("remote-server-not-found"))
@@ -288,7 +288,7 @@ def test_case_078_a_name_that_leads_back_to_us():
 def test_case_078_a_name_that_leads_to_the_inside_server():
     async def test() -> None:
         async with edge(OLD) as here:
-            lead_to(here, here.inside.port)
+            here.lead_to(here.inside.port)
             links = len(here.inside._wires)
             await here.inside.send_message(DESK, BOB, "x", id_="m")
             bounce = await here.inside.mailbox(ALICE).wait()
@@ -309,7 +309,7 @@ def test_case_079_invalid_ends_the_first_pair_and_not_a_later_one():
             await peer.send(result("not a key", target="branch.example"))
             await peer.until(answer("forbidden"))
             await peer.send(message(BOB, ALICE, "still"))
-            await here.inside.mailbox(ALICE).wait(lambda stanza: stanza.id == "still")
+            await here.to_alice("still")
             other = await opened(here)
             await other.send(result("not a key"))
             await other.until(rb"<db:result [^>]*type='invalid'[^>]*/></stream:stream>")
@@ -337,7 +337,7 @@ def test_case_080_an_id_with_white_space_is_not_taken():
         async with stage() as (here, _server):
             peer_offer = header(THEIRS, OURS, id="one two")
             async with Listener() as raw:
-                lead_to(here, raw.port)
+                here.lead_to(raw.port)
                 await here.inside.send_message(DESK, BOB, "x", id_="m")
                 peer = await raw.accept()
                 await peer.until(rb"<stream:stream [^>]*>")

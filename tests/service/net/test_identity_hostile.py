@@ -115,7 +115,7 @@ def _many_constraints() -> tuple[x509.Certificate, ...]:
     [
         (lambda: _many_names(10_000), "chain_too_big"),
         (lambda: _many_names(5_000), "name_mismatch"),
-        (lambda: _many_constraints(), "name_constraints"),
+        (_many_constraints, "name_constraints"),
         (lambda: _same_name(9), "unknown_ca"),
         (lambda: (*MODELS[0], *[ROOT.certificate] * 500), "chain_too_long"),
         (lambda: ROOT.deeper(12).issue(DOMAIN).presented, "chain_too_long"),

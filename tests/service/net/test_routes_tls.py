@@ -50,16 +50,16 @@ class Authorities:
     partner = theirs.issue(THEIRS)
 
 
-def secured(partner: dict[str, Any] = TLS) -> Callable[[Records], None]:
+def secured(partner: dict[str, Any] | None = None) -> Callable[[Records], None]:
     def change(records: Records) -> None:
-        records.certify(Authorities.identity, Authorities.theirs, **partner)
+        records.certify(Authorities.identity, Authorities.theirs, **(partner or TLS))
 
     return change
 
 
 @asynccontextmanager
 async def facing(
-    *offers: Offer, record: dict[str, Any] = TLS, options: Options = DEFAULT, **more: Any
+    *offers: Offer, record: dict[str, Any] | None = None, options: Options = DEFAULT, **more: Any
 ) -> AsyncIterator[tuple[World, list[Scripted]]]:
     """An edge whose partner is reached at scripted servers, the first preferred."""
     identity = more.pop("identity", Authorities.partner)
@@ -73,16 +73,12 @@ async def facing(
             f"_xmpp{'s' if server.offer.direct else ''}-server._tcp 60 IN SRV {number} 0 {server.port} xmpp"
             for number, server in enumerate(servers)
         ]
-        here.dns.zones = type(here.dns.zones)({THEIRS: [*lines, "xmpp 60 IN A 127.0.0.1"]}, None)
+        here.publish({THEIRS: [*lines, "xmpp 60 IN A 127.0.0.1"]})
         yield here, servers
 
 
 async def say(here: World, id_: str = "m", body: str = "x") -> None:
     await here.inside.send_message(DESK, BOB, body, id_=id_)
-
-
-async def bounce(here: World, id_: str = "m"):
-    return await here.inside.mailbox(ALICE).wait(lambda stanza: stanza.id == id_)
 
 
 def outgoing(here: World) -> dict[str, Any]:
@@ -150,7 +146,7 @@ def test_where_tls_fails_one_attempt_without_follows_if_the_record_leaves_that(o
                 assert session.proven == "tcp_dialback"
                 assert outgoing(here)["encrypted"] is False
             else:
-                assert error(await bounce(here)) == ("wait", "remote-server-timeout")
+                assert error(await here.to_alice("m")) == ("wait", "remote-server-timeout")
                 (session,) = server.sessions
                 assert "result*" not in session.steps
                 assert session.stanzas == []
@@ -200,7 +196,7 @@ def test_direct_tls_that_fails_leads_to_the_next_target_and_then_to_none_without
         timing = replace(QUICK, first_retry=60, longest_retry=60)
         async with facing(*offers, options=BROKEN_TLS, timing=timing) as (here, (first, second)):
             await say(here)
-            assert error(await bounce(here))[1] == "not-allowed"
+            assert error(await here.to_alice("m"))[1] == "not-allowed"
             assert len(first.sessions) == 1
             assert [session.steps for session in second.sessions] == [["header*", "error*", "over"]]
 
@@ -231,7 +227,7 @@ def test_where_sasl_fails_dialback_follows_if_the_record_leaves_that(record, pro
                 await session.until("message m")
                 assert session.proven == proven
             else:
-                answer = await bounce(here)
+                answer = await here.to_alice("m")
                 assert error(answer) == ("cancel", "not-allowed")
                 assert "not-authorized" in answer.text
             assert len(server.sessions) == 1
@@ -267,7 +263,7 @@ def test_what_a_peer_says_is_too_large_for_it_is_given_back_and_nothing_else_is(
             session = await server.session()
             await session.until("message first")
             await say(here, "large", "x" * 20_000)
-            answer = await bounce(here, "large")
+            answer = await here.to_alice("large")
             assert error(answer) == ("modify", "policy-violation")
             assert "10000" in answer.text
             await say(here, "last")
@@ -285,7 +281,7 @@ def test_what_was_acknowledged_is_not_in_doubt_and_the_rest_is():
             await session.until("message first")
             route = here.service.relay.routes.between(OURS, THEIRS)
             machine = route.stream.machine
-            await eventually(lambda: machine.acknowledging and not len(machine._sent))
+            await eventually(lambda: machine.acknowledging and not machine._sending.sent)
             # From here on the peer reads, and acknowledges nothing.
             take = server._take
 
@@ -297,8 +293,8 @@ def test_what_was_acknowledged_is_not_in_doubt_and_the_rest_is():
             await say(here, "third")
             await session.until("message third")
             session.wire.abort()
-            assert error(await bounce(here, "second")) == ("wait", "remote-server-timeout")
-            assert error(await bounce(here, "third")) == ("wait", "remote-server-timeout")
+            assert error(await here.to_alice("second")) == ("wait", "remote-server-timeout")
+            assert error(await here.to_alice("third")) == ("wait", "remote-server-timeout")
             assert [stanza.id for stanza in here.inside.mailbox(ALICE).history] == ["second", "third"]
             await say(here, "fourth")
             again = await server.session()
@@ -315,7 +311,7 @@ def test_without_acknowledgements_tcp_tells_what_is_in_doubt_under_tls_too():
             session = await server.session()
             await session.until("message first")
             session.wire.abort()
-            assert error(await bounce(here, "first")) == ("wait", "remote-server-timeout")
+            assert error(await here.to_alice("first")) == ("wait", "remote-server-timeout")
             await say(here, "second")
             again = await server.session()
             await again.until("message second")
@@ -401,7 +397,7 @@ def test_when_what_was_lent_is_gone_its_doubts_are_told_and_a_stream_of_ours_fol
             await say(here, "first")
             await peer.until(rb"id='first'")
             peer.reset()
-            assert error(await bounce(here, "first")) == ("wait", "remote-server-timeout")
+            assert error(await here.to_alice("first")) == ("wait", "remote-server-timeout")
             await say(here, "second")
             session = await server.session()
             await session.until("message second")
@@ -489,7 +485,7 @@ def test_what_was_lent_by_a_partner_that_is_removed_is_told_while_its_sender_can
             await eventually(lambda: here.service.audit.counters["out"] == 1)
             here.records.partners.clear()
             await here.reload()
-            assert error(await bounce(here, "first")) == ("wait", "remote-server-timeout")
+            assert error(await here.to_alice("first")) == ("wait", "remote-server-timeout")
 
     run(test)
 
@@ -523,11 +519,10 @@ def narrow(records: Records) -> None:
 def test_connections_that_the_partner_has_opened_count_when_we_want_one():
     async def test() -> None:
         async with Scripted(THEIRS, offer=FULL, identity=Authorities.partner) as server, world(change=narrow) as here:
-            lines = [f"_xmpp-server._tcp 60 IN SRV 0 0 {server.port} xmpp", "xmpp 60 IN A 127.0.0.1"]
-            here.dns.zones = type(here.dns.zones)({THEIRS: lines}, None)
+            here.lead_to(server.port)
             peer = await lend(here, "second.example")
             await say(here, "one")
-            assert error(await bounce(here, "one")) == ("wait", "resource-constraint")
+            assert error(await here.to_alice("one")) == ("wait", "resource-constraint")
             await here.audit.wait("refused", reason="partner_connection_limit", local=OURS)
             assert server.sessions == []
             await peer.close()
@@ -542,8 +537,7 @@ def test_connections_that_the_partner_has_opened_count_when_we_want_one():
 def test_connections_that_we_have_opened_count_when_the_partner_wants_one():
     async def test() -> None:
         async with Scripted(THEIRS, offer=FULL, identity=Authorities.partner) as server, world(change=narrow) as here:
-            lines = [f"_xmpp-server._tcp 60 IN SRV 0 0 {server.port} xmpp", "xmpp 60 IN A 127.0.0.1"]
-            here.dns.zones = type(here.dns.zones)({THEIRS: lines}, None)
+            here.lead_to(server.port)
             await say(here)
             session = await server.session()
             await session.until("message m")

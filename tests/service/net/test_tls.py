@@ -517,7 +517,7 @@ def test_what_cannot_be_used_is_named_and_the_rest_is_used(root, tmp_path):
     root.issue(OURS).write(tmp_path, "external.previous")
     good, problems = contexts.load(tmp_path)
     assert [certificate.usage for certificate in good] == ["external"]
-    assert [problem.split(" (")[0] for problem in problems] == [
+    assert [problem.partition(" (")[0] for problem in problems] == [
         f"The certificate assigned to {usage}" for usage in ("fourth", "other", "third", "weak")
     ]
     assert "key belongs to another" in problems[1]

@@ -57,9 +57,9 @@ class Authorities:
     partner = theirs.issue(THEIRS)
 
 
-def secured(partner: dict = TLS, direct: bool = True) -> Callable[[Records], None]:
+def secured(partner: dict | None = None, direct: bool = True) -> Callable[[Records], None]:
     def change(records: Records) -> None:
-        records.certify(Authorities.identity, Authorities.theirs, **partner)
+        records.certify(Authorities.identity, Authorities.theirs, **(partner or TLS))
         if direct:
             records.edge["direct_tls_port"] = 5270
 
@@ -338,7 +338,7 @@ def test_long_and_many_stanzas_pass_whole():
                 for number, body in enumerate(bodies)
             ).encode()
             await peer.send(data)
-            got = await here.inside.mailbox(ALICE).wait(lambda stanza: stanza.id == "n99")
+            got = await here.to_alice("n99")
             assert got.body == "99"
 
     run(test)
@@ -644,7 +644,7 @@ def test_what_a_lent_stream_did_not_take_goes_back_to_its_sender():
             await here.inside.send_message(f"{ALICE}/desk", BOB, "out", id_="lost")
             await eventually(lambda: here.service.audit.counters["out"] == 1)
             peer.reset()
-            answer = await here.inside.mailbox(ALICE).wait(lambda stanza: stanza.id == "lost")
+            answer = await here.to_alice("lost")
             assert error(answer) == ("wait", "remote-server-timeout")
 
     run(test)

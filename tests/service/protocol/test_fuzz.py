@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from tests.fuzz import conversation
 from tests.fuzz.__main__ import SHARES
 from tests.fuzz.readers import TARGETS
+from tests.fuzz.seed import SEEDS, read
 from tests.fuzz.world import PAIR
 
-SEEDS = Path(conversation.__file__).parent / "seeds"
 FILES = sorted(path for path in SEEDS.glob("*/*"))
 PROVEN = {
     "inbound/dialback": "tcp_dialback",
@@ -42,25 +42,25 @@ def test_every_target_has_seeds_and_a_share() -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_seeds(path: Path) -> None:
-    TARGETS[path.parent.name](path.read_bytes())
+    TARGETS[path.parent.name](read(path))
 
 
 @pytest.mark.parametrize("name", PROVEN)
 def test_conversations_get_as_far_as_they_are_written_to(name: str) -> None:
     kind, stem = name.split("/")
     run = {"inbound": conversation.with_inbound, "outbound": conversation.with_outbound}[kind]
-    assert run((SEEDS / kind / f"{stem}.xml").read_bytes()).watch.proven == {PAIR: PROVEN[name]}
+    assert run(read(SEEDS / kind / f"{stem}.xml")).watch.proven == {PAIR: PROVEN[name]}
 
 
 def _parts(kind: str) -> list[bytes]:
     """The seeds of a kind, cut before every tag."""
-    texts = [path.read_bytes() for path in FILES if path.parent.name == kind]
+    texts = [read(path) for path in FILES if path.parent.name == kind]
     found = {b"<" + part for text in texts for part in text.split(b"\n")[-1].split(b"<")[1:]}
     return sorted(found) + sorted(conversation.EVENTS) * 2 + [b"|"] * 10
 
 
 def _conversations(kind: str) -> st.SearchStrategy[bytes]:
-    seeds = st.sampled_from([path.read_bytes() for path in FILES if path.parent.name == kind])
+    seeds = st.sampled_from([read(path) for path in FILES if path.parent.name == kind])
     loose = st.lists(st.sampled_from(_parts(kind)), max_size=12).map(b"".join)
     # So far as it was written, and then on otherwise.
     begun = st.tuples(seeds, st.floats(0, 1)).map(lambda drawn: drawn[0][: int(drawn[1] * len(drawn[0]))])
@@ -81,7 +81,7 @@ def test_conversations_that_go_otherwise(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", sorted(set(TARGETS) - {"inbound", "outbound", "component", "pair"}))
 def test_readers_on_pieces_of_what_they_read(kind: str) -> None:
-    pieces = [b"<" + part for path in FILES if path.parent.name == kind for part in path.read_bytes().split(b"<")]
+    pieces = [b"<" + part for path in FILES if path.parent.name == kind for part in read(path).split(b"<")]
 
     @settings(max_examples=100)
     @given(st.lists(st.sampled_from(pieces) | st.binary(max_size=6), max_size=10).map(b"".join))

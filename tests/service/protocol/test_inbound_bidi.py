@@ -207,7 +207,7 @@ def test_what_we_expect_of_a_partner_it_gets_too() -> None:
 
 
 def test_what_has_come_is_acknowledged_when_it_is_handed_on() -> None:
-    machine, actions = both_ways(lambda: proven_by_sasl(), MESSAGE + ENABLE + MESSAGE * 2 + R)
+    machine, actions = both_ways(proven_by_sasl, MESSAGE + ENABLE + MESSAGE * 2 + R)
     assert [kind for kind in kinds(actions) if kind != "Deliver"] == ["Send", "Acknowledge"]
     assert sent(actions) == ENABLED
     assert actions[-1] == Acknowledge(2)

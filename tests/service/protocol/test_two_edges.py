@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections import deque
+from functools import partial
 
 import pytest
 from xmpp_edge.jid import JID
@@ -59,6 +60,10 @@ def agreed(ours: tuple, theirs: tuple, our_certificate: bool, trust: bool, their
     return TCP if TCP in mine and TCP in yours else None
 
 
+def _say(trusted: bool, _domain: str) -> Trust:
+    return Trust(trusted, "said so")
+
+
 class Wire:
     """Both machines, and what is under way between them; each answers when it is told to."""
 
@@ -99,8 +104,8 @@ class Wire:
                 assert not any(self.bytes.values()), "plain text after the agreement on TLS"
                 for machine in self.handshakes:
                     trusted = self.verdicts[id(machine)]
-                    judge = lambda _domain, trusted=trusted: Trust(trusted, "said so")  # noqa: E731
-                    self.do(machine, machine.secured(Tls("1.3", "x", False, self.shown[id(machine)], judge), 0))
+                    tls = Tls("1.3", "x", False, self.shown[id(machine)], partial(_say, trusted))
+                    self.do(machine, machine.secured(tls, 0))
                 self.handshakes.clear()
             waiting = [machine for machine in (self.out, self.into) if self.bytes[id(machine)]]
             # One side that waits for TLS reads nothing but TLS.
