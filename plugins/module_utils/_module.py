@@ -164,7 +164,18 @@ def run(module: RecordModule, make_draft: Callable[[dict[str, Any], Mapping[str,
         return
     if plan.warnings:
         module.warn(". ".join(plan.warnings))
-    module.exit_json(changed=plan.changed, diff=plan.diff(), **plan.results)
+    outcome = {"changed": plan.changed, **plan.results}
+    if module._diff:
+        outcome["diff"] = plan.diff()
+    # What Ansible adds by itself names every option of every entry that was left out, which is most of the text.
+    module.exit_json(invocation={"module_args": _said(module.params)}, **outcome)
+
+
+def _said(value: Any) -> Any:
+    """The options that were given, those of entries too."""
+    if isinstance(value, dict):
+        return {key: _said(one) for key, one in value.items() if one is not None}
+    return [_said(one) for one in value] if isinstance(value, list) else value
 
 
 @dataclass(frozen=True)
