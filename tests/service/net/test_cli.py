@@ -186,6 +186,18 @@ def test_streams_say_what_is_encrypted_and_what_is_proven(records, capsys):
     assert told[1].endswith("nothing proven, not encrypted, 3 stanzas")
 
 
+def test_the_words_of_others_are_neither_lines_nor_orders_to_the_terminal(records, capsys):
+    words = "no\n  up         evil.example (9 in, 9 out)\x9b2J\u202e"
+    stream = {"direction": "out", "state": "down", "address": "", "tls": None, "bidi": False, "stanzas": 0}
+    step = {"step": "tls", "result": "fail", "latency_ms": None, "diagnosis": words}
+    for told, lines in (
+        (cli._describe_streams([{**stream, "pairs": [], "error": words}]), 2),
+        (cli._describe_test({"steps": [step], "domain": "b.example", "passed": False}), 2),
+    ):
+        assert len(told.splitlines()) == lines
+        assert told.replace("\n", "").isprintable()
+
+
 def test_a_life(records, capsys):
     async def ours(*words: str) -> tuple[int, str, str]:
         """In this process, because starting many takes long on a busy machine."""

@@ -211,12 +211,12 @@ def _describe_status(status: dict[str, Any]) -> str:
         rows.append(f"  {certificate['usage']:<11}{names} ({until})")
     rows.append("Inside links:" if status["inside"] else "Inside links: none, because there are no partners")
     for link in status["inside"]:
-        error = f"\n    {link['error']}" if link["error"] else ""
+        error = f"\n    {_printable(link['error'])}" if link["error"] else ""
         rows.append(f"  {link['state']:<11}{', '.join(link['domains'])}{error}")
     rows.append("Partners:" if status["partners"] else "Partners: none")
     for partner in status["partners"]:
         counts = f"{partner['streams_in']} in, {partner['streams_out']} out"
-        error = f"\n    {partner['last_error']}" if partner["last_error"] else ""
+        error = f"\n    {_printable(partner['last_error'])}" if partner["last_error"] else ""
         rows.append(f"  {partner['state']:<11}{partner['domain']} ({counts}){error}")
     rows.append("Counters:   " + (", ".join(f"{name} {count}" for name, count in status["counters"].items()) or "none"))
     return "\n".join(rows)
@@ -232,7 +232,7 @@ def _describe_streams(streams: list[dict[str, Any]]) -> str:
         facts = [stream["tls"] or "not encrypted"] * bool(stream["address"]) + ["both ways"] * bool(stream["bidi"])
         pairs = ", ".join([pairs or "nothing proven", *facts])
         waiting = f", {stream['queued']} waiting" if stream.get("queued") else ""
-        error = f"\n      {stream['error']}" if stream.get("error") else ""
+        error = f"\n      {_printable(stream['error'])}" if stream.get("error") else ""
         row = f"{stream['direction']:<4}{stream['state']:<12}{stream['address'] or '-'}  {pairs}"
         rows.append(f"{row}, {stream['stanzas']} stanzas{waiting}{error}")
     return "\n".join(rows) or "No streams are open."
@@ -243,9 +243,14 @@ def _describe_test(answer: dict[str, Any]) -> str:
     rows = []
     for step in answer["steps"]:
         latency = f" ({step['latency_ms']} ms)" if step["latency_ms"] is not None else ""
-        rows.append(f"{step['step']:<12}{marks[step['result']]:<8}{step['diagnosis']}{latency}")
+        rows.append(f"{step['step']:<12}{marks[step['result']]:<8}{_printable(step['diagnosis'])}{latency}")
     verdict = "can be reached." if answer["passed"] else "cannot be reached in full; see the steps that failed."
     return "\n".join([*rows, f"{answer['domain']} {verdict}"])
+
+
+def _printable(text: str) -> str:
+    """What repeats the words of others, who could write lines of ours in it, or what a terminal takes for orders."""
+    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def _lines(problems: list[str]) -> str:
