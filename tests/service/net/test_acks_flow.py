@@ -20,8 +20,8 @@ def test_stanzas_wait_for_acknowledgements_and_then_go_on():
             session = await server.session()
             await session.until("message first")
             machine = here.service.relay.routes.between(OURS, THEIRS).stream.machine
-            await eventually(lambda: machine.acknowledging and not len(machine._sent))
-            machine._sent.most = MOST
+            await eventually(lambda: machine.acknowledging and not machine._sending.sent)
+            machine._sending.sent.most = MOST
             take = server._take
 
             async def deaf(session_, element) -> bool:

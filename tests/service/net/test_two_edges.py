@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from peers.authority import Authority
 from peers.inside import Inside
+from peers.raw import Listener
 from xmpp_edge.service import Service
 
 from .harness import (
@@ -80,7 +81,7 @@ async def edges(ours: dict[str, Any], theirs: dict[str, Any]) -> AsyncIterator[t
                         domain: [f"_xmpp-server._tcp 60 IN SRV 0 0 {who.address[1]} edge", "edge 60 IN A 127.0.0.1"]
                         for domain, who in ((OURS, here), (THEIRS, there))
                     }
-                    here.dns.zones = type(here.dns.zones)(lines, None)
+                    here.publish(lines)
                     yield here, there
                 finally:
                     await service.stop()
@@ -145,10 +146,32 @@ def test_an_edge_that_restarts_is_reached_again():
             await here.inside.send_message(f"{ALICE}/desk", BOB, "x", id_="first")
             assert (await there.inside.mailbox(BOB).wait()).id == "first"
             machine = here.service.relay.routes.between(OURS, THEIRS).stream.machine
-            await eventually(lambda: machine.acknowledging and not len(machine._sent))
+            await eventually(lambda: machine.acknowledging and not machine._sending.sent)
             await there.service.incomings.close("system-shutdown", "A restart.", 1)
             await here.inside.send_message(f"{ALICE}/desk", BOB, "x", id_="second")
             assert (await there.inside.mailbox(BOB).wait(lambda stanza: stanza.id == "second")).id == "second"
             assert here.inside.mailbox(ALICE).history == []
+
+    run(test)
+
+
+def test_what_waited_for_a_stream_and_goes_on_a_lent_one_does_not_spoil_the_counting():
+    async def test() -> None:
+        async with edges(TLS, TLS) as (here, there), Listener() as silent:
+            lines = {
+                domain: [f"_xmpp-server._tcp 60 IN SRV 0 0 {port} edge", "edge 60 IN A 127.0.0.1"]
+                for domain, port in ((OURS, silent.address[1]), (THEIRS, there.address[1]))
+            }
+            here.dns.zones = type(here.dns.zones)(lines, None)
+            await there.inside.send_message(f"{BOB}/home", ALICE, "x", id_="waits")
+            await silent.accept()
+            await here.inside.send_message(f"{ALICE}/desk", BOB, "x", id_="opens")
+            assert (await here.inside.mailbox(ALICE).wait()).id == "waits"
+            await there.inside.send_message(f"{BOB}/home", ALICE, "x", id_="asks")
+            assert (await here.inside.mailbox(ALICE).wait(lambda stanza: stanza.id == "asks")).id == "asks"
+            (incoming,) = there.service.incomings.known
+            await eventually(lambda: incoming.machine.acknowledging and not incoming.machine._conversation.sent)
+            assert [stanza.id for stanza in there.inside.mailbox(BOB).history] == ["opens"]
+            assert streams(here) == [("out", "sasl_tls", True)]
 
     run(test)

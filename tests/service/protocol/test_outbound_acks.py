@@ -196,6 +196,24 @@ def test_the_peer_may_ask_as_well() -> None:
     assert feed(counting(), ASK) == [Send(handled(0).encode())]
 
 
+def test_what_the_peer_sent_before_it_began_to_count_is_not_in_the_answer() -> None:
+    machine = proven(ACKS, before=BIDI)
+    assert [type(action) for action in feed(machine, MESSAGE + MESSAGE)] == [Deliver, Deliver]
+    assert feed(machine, ENABLED + ASK) == [Acknowledge(0)]
+    assert machine.acknowledge(0, 1) == [Send(handled(0).encode())]
+    assert feed(machine, MESSAGE + ASK)[-1] == Acknowledge(1)
+
+
+@pytest.mark.parametrize("bidi", [False, True])
+def test_who_agrees_late_may_ask_all_the_same(bidi: bool) -> None:
+    machine = proven(ACKS, before=BIDI if bidi else "")
+    send(machine, *map(str, range(5_001)))
+    assert feed(machine, ENABLED) == []
+    assert not machine.acknowledging
+    assert feed(machine, ASK) == [Acknowledge(0) if bidi else Send(handled(0).encode())]
+    assert closed(feed(machine, ENABLED)).condition == "unsupported-stanza-type"
+
+
 def test_on_a_stream_both_ways_it_is_answered_when_the_stanzas_are_handed_on() -> None:
     machine = counting(bidi=True)
     actions = feed(machine, MESSAGE + MESSAGE + ASK)

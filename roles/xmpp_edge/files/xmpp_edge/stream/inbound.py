@@ -382,7 +382,7 @@ class Inbound(Machine):
             self._conversation.acknowledged(element, actions)
 
     def _close(self, condition: str | None, text: str, now: float, actions: list[Action]) -> None:
-        self._conversation.closing(now, actions)
+        self._conversation.ask(now, actions)
         super()._close(condition, text, now, actions)
 
     def _ending(self, condition: str | None, text: str, by: str, actions: list[Action]) -> None:

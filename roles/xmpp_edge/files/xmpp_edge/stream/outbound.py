@@ -15,17 +15,19 @@ from ..jid import JIDError, parse
 from ..xml import namespaces
 from ..xml.element import Element
 from ..xml.stanza import Stanza
-from ..xml.writer import KEEP_ALIVE, write_element, write_stanza
+from ..xml.writer import KEEP_ALIVE, write_element
 from . import acks, dialback
-from .actions import Acknowledge, Action, Authenticated, Deliver, Doubtful, Pair, Room, Send, Unsent, Verified
+from .actions import Acknowledge, Action, Authenticated, Deliver, Pair, Send, Verified
 from .errors import StreamError
 from .honesty import dishonest
 from .machine import State
 from .opening import Opening, said
 from .policy import PartnerView
 from .security import Credentials
+from .sending import Sending
 from .settings import Settings
 
+_OPEN = State.OPEN
 # What the senders of waiting stanzas are told when the partner's server ends the stream with one of these. All others
 # may pass, or another of its hosts may say otherwise (see-other-host, too, which is not followed): they are time-outs.
 _BOUNCES = {
@@ -48,9 +50,6 @@ _VERIFY_ERRORS = {
 }
 
 
-_UNLIMITED = 1 << 62
-
-
 class Outbound(Opening):
     """One outbound stream, for ``stanzas`` (its pair is proven as the record demands) or to ``verify`` keys.
 
@@ -71,18 +70,16 @@ class Outbound(Opening):
     ) -> None:
         super().__init__(pair, purpose, partner, credentials, settings, now, avoid)
         self._established = False
+        self._carries = False
+        """Stanzas can be sent: its pair is proven."""
         self._questions: dict[tuple[Pair, str], float] = {}
         self._unasked: list[bytes] = []
-        self._largest = _UNLIMITED
-        """The size in bytes of the largest stanza that the peer takes."""
         self._keepalive = settings.keepalive_interval / 2
         self._bidirectional = False
         self._by_domains = {(pair.local, pair.remote): pair}
-        self._sent: acks.Sent | None = None
-        self._received = acks.Received()
-        self._acknowledging = False
-        self._looked = now
-        """When we looked last whether answers are overdue."""
+        self._received: acks.Received | None = None
+        """What has come since the peer began to count, None before that."""
+        self._sending = Sending(settings.acknowledgement_timeout)
 
     # What the driver calls, besides what all machines have
 
@@ -99,25 +96,21 @@ class Outbound(Opening):
     @property
     def acknowledging(self) -> bool:
         """The peer acknowledges stanzas (XEP-0198), and Doubtful tells in the end which it has not."""
-        return self._acknowledging
+        return self._sending.acknowledging
 
     @property
     def full(self) -> bool:
         """So much is unacknowledged that stanzas have to wait; Room tells when they need no longer."""
-        return self._acknowledging and self._sent is not None and self._sent.full
+        return self._sending.full
 
     def send(self, stanza: Stanza, now: float) -> list[Action]:
         """Write a stanza; only when ``established``. Unsent instead of Send where the peer would not take it."""
-        if not self._established or self._state is not State.OPEN or self.purpose != "stanzas":
+        if not self._carries or self._state is not _OPEN:
             raise RuntimeError("no stanza can be sent on this stream now")
-        data = write_stanza(stanza)
-        if len(data) > self._largest:
-            text = f"{self.pair.remote} takes no more than {self._largest} bytes in one stanza; this has {len(data)}"
-            return [Unsent(stanza, "policy-violation", text)]
-        self._wrote = self._active = now
-        if self._sent is None:
-            return [Send(data)]
-        return self._send_counted(self._sent, stanza, data, now)
+        action = self._sending.write(stanza, now)
+        if type(action) is Send:
+            self._wrote = self._active = now
+        return [action]
 
     def verify(self, pair: Pair, key: str, stream_id: str, now: float) -> list[Action]:
         """Ask whether the partner has sent this key, now or when the stream is open; answered by one Verified."""
@@ -145,7 +138,7 @@ class Outbound(Opening):
     def acknowledge(self, count: int, now: float) -> list[Action]:
         """The answer to Acknowledge: so many stanzas are handed on."""
         actions: list[Action] = []
-        if self.established:
+        if self.established and self._received is not None:
             self._write(self._received.answer(count), now, actions)
         return actions
 
@@ -159,11 +152,11 @@ class Outbound(Opening):
             self._unasked.clear()
 
     def _proven(self, method: str, now: float, actions: list[Action]) -> None:
-        self._settled = self._established = True
-        self._active = self._looked = now
+        self._settled = self._established = self._carries = True
+        self._active = now
         offered = self._offered
         if offered.max_bytes is not None:
-            self._largest = offered.max_bytes
+            self._sending.largest = offered.max_bytes
         if offered.idle_seconds:
             self._keepalive = min(self._keepalive, max(1.0, offered.idle_seconds / 2))
         trusted = self.tls is not None and self._trust_in_peer.trusted
@@ -172,7 +165,7 @@ class Outbound(Opening):
             self._trust(self._settings.after)
         if offered.acks:
             # Before Authenticated, at which stanzas begin to flow: the counting starts behind this.
-            self._sent = acks.Sent()
+            self._sending.begin(now)
             self._write(acks.ENABLE, now, actions)
         encrypted = self.tls is not None
         actions.append(Authenticated(self.pair, method, encrypted, trusted, self._bidirectional))
@@ -198,46 +191,33 @@ class Outbound(Opening):
         except (KeyError, JIDError) as exc:
             raise dishonest(stanza, exc, (self.pair,)) from None
         self._active = now
-        self._received.arrived += 1
+        if self._received is not None:
+            self._received.arrived += 1
         actions.append(Deliver(stanza, pair))
 
     # Acknowledgements
 
-    def _send_counted(self, sent: acks.Sent, stanza: Stanza, data: bytes, now: float) -> list[Action]:
-        if not self._acknowledging:
-            if sent.full:
-                # It never said whether it counts; without its word there is nothing to wait for.
-                self._sent = None
-            else:
-                sent.note(stanza, now)
-        elif sent.overfull:
-            return [Unsent(stanza, "resource-constraint", f"{self.pair.remote} takes stanzas too slowly")]
-        elif sent.note(stanza, now):
-            sent.asked(now)
-            data += acks.REQUEST
-        return [Send(data)]
-
     def _acknowledgement(self, element: Element, now: float, actions: list[Action]) -> bool:
         if not self._offered.acks or not self._established or self.purpose != "stanzas":
             return False
+        sending = self._sending
         if element.name in ("enabled", "failed"):
-            if self._acknowledging or self._sent is None:
-                return self._sent is None
-            if element.name == "failed":
-                self._sent = None
+            if sending.acknowledging or self._received is not None:
+                return False
+            if element.name == "enabled":
+                # With this word the peer begins to count what it sends, and what came before is not in it.
+                self._received = acks.Received()
+            if sending.sent is None:
+                # Too late for what we send, but it may ask.
                 return True
-            self._acknowledging = True
-            if len(self._sent):
-                self._request(self._sent, now, actions)
+            if element.name == "failed":
+                sending.sent = None
+            else:
+                sending.confirmed(now, actions)
             return True
-        if not self._acknowledging:
-            return False
-        if element.name == "a" and self._sent is not None:
-            full = self._sent.full
-            self._sent.acknowledged(acks.handled(element))
-            if full and not self._sent.full:
-                actions.append(Room())
-        elif element.name != "r":
+        if element.name == "a" and sending.acknowledging:
+            sending.acknowledged(element, actions)
+        elif element.name != "r" or self._received is None:
             return False
         elif self._bidirectional:
             actions.append(Acknowledge(self._received.arrived))
@@ -245,13 +225,9 @@ class Outbound(Opening):
             self._write(acks.answer(0), now, actions)
         return True
 
-    def _request(self, sent: acks.Sent, now: float, actions: list[Action]) -> None:
-        sent.asked(now)
-        self._write(acks.REQUEST, now, actions)
-
     def _late(self, element: Element, now: float, actions: list[Action]) -> None:
-        if element.namespace == namespaces.ACKS and element.name == "a" and self._acknowledging:
-            self._acknowledgement(element, now, actions)
+        if element.namespace == namespaces.ACKS and element.name == "a" and self.acknowledging:
+            self._sending.acknowledged(element, actions)
 
     # Time
 
@@ -267,11 +243,7 @@ class Outbound(Opening):
             yield self._active + settings.stream_inactivity_timeout
             if self._partner.keepalive:
                 yield self._wrote + self._keepalive
-            if self._sent is not None and self._acknowledging:
-                # Stanzas sent meanwhile have to be seen too, and a driver does not look when it sends one.
-                yield self._looked + settings.acknowledgement_timeout
-                if self._sent.alarm is not None:
-                    yield self._sent.alarm
+            yield from self._sending.deadlines()
 
     def _tick(self, now: float, actions: list[Action]) -> None:
         settings = self._settings
@@ -284,8 +256,9 @@ class Outbound(Opening):
         elif now >= self._active + settings.stream_inactivity_timeout:
             self._close(None, "idle", now, actions)
         else:
-            if self._sent is not None and self._acknowledging:
-                self._tick_acknowledgements(self._sent, now, actions)
+            self._sending.tick(now, actions)
+            if actions:
+                self._wrote = now
             if self._partner.keepalive and now >= self._wrote + self._keepalive:
                 self._write(KEEP_ALIVE, now, actions)
 
@@ -296,19 +269,10 @@ class Outbound(Opening):
         if not self._questions and now >= self._active + self._settings.verify_idle_timeout:
             self._close(None, "idle", now, actions)
 
-    def _tick_acknowledgements(self, sent: acks.Sent, now: float, actions: list[Action]) -> None:
-        self._looked = now
-        patience = self._settings.acknowledgement_timeout
-        if sent.waiting is not None and now >= sent.waiting + patience:
-            raise StreamError("connection-timeout", f"stanzas were not acknowledged within {patience:g} seconds")
-        if sent.tick(now):
-            self._request(sent, now, actions)
-
     # The end
 
     def _close(self, condition: str | None, text: str, now: float, actions: list[Action]) -> None:
-        if self._acknowledging and self._sent is not None and len(self._sent):
-            self._request(self._sent, now, actions)
+        self._sending.ask(now, actions)
         super()._close(condition, text, now, actions)
 
     def _ending(self, condition: str | None, text: str, by: str, actions: list[Action]) -> None:
@@ -321,8 +285,7 @@ class Outbound(Opening):
         error = _VERIFY_ERRORS.get(condition or "", "remote-connection-failed")
         actions.extend(Verified(*question, "error", error) for question in self._questions)
         self._questions.clear()
-        if self._acknowledging and self._sent is not None:
-            actions.append(Doubtful(self._sent.take()))
+        self._sending.end(actions)
 
 
 def _verified(question: tuple[Pair, str], outcome: str, element: Element) -> Verified:
