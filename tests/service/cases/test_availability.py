@@ -24,7 +24,7 @@ from peers.scripted import EVERYTHING, Offer, Scripted
 from xmpp_edge.current import Bounds
 
 from .raw import authenticated, ends_with, header, message
-from .stage import PAPERS, STRICT, edge, lead_to, open_to, record
+from .stage import PAPERS, STRICT, edge, open_to, record
 
 DESK = f"{ALICE}/desk"
 
@@ -63,7 +63,7 @@ def test_case_091_a_peer_that_reads_no_more_within_tls():
             edge(bounds=Bounds(write_buffer=10_000), timing=timing) as here,
             Scripted(THEIRS, offer=offer, identity=PAPERS.theirs) as server,
         ):
-            lead_to(here, server.port)
+            here.lead_to(server.port)
             await here.inside.send_message(DESK, BOB, "first")
             session = await server.session()
             await session.until("message")
@@ -93,7 +93,7 @@ def test_case_094_the_inside_server_is_down():
             edge(negotiation=STRICT) as here,
             Scripted(THEIRS, offer=EVERYTHING, identity=PAPERS.theirs) as server,
         ):
-            lead_to(here, server.port)
+            here.lead_to(server.port)
             peer = await authenticated(here, PAPERS.theirs)
             here.inside._server.close()
             await here.inside.drop(THEIRS)

@@ -28,7 +28,7 @@ from peers.authority import (
 from peers.initiator import Ability
 from peers.scripted import EVERYTHING, Scripted
 
-from .stage import PAPERS, STRICT, edge, lead_to, open_to
+from .stage import PAPERS, STRICT, edge, open_to
 
 CA = PAPERS.ca
 RSA_CA = Authority("CA with an RSA key", key="rsa2048")
@@ -160,7 +160,7 @@ def test_a_partner_that_is_connected_to_shows(paper: Paper) -> None:
             edge(**prepared(paper)) as here,  # type: ignore[arg-type]
             Scripted(THEIRS, offer=EVERYTHING, identity=paper.pair()) as server,
         ):
-            lead_to(here, server.port)
+            here.lead_to(server.port)
             await here.inside.send_message(f"{ALICE}/desk", BOB, "x", id_="m")
             session = await server.session()
             if paper.reason is None:

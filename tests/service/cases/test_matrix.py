@@ -15,7 +15,7 @@ from xmpp_edge.records import partner
 from xmpp_edge.records.errors import RecordError
 
 from .matrix import INBOUND_PEERS, METHODS, OUTBOUND_PEERS, ROWS, Row
-from .stage import PAPERS, edge, lead_to, open_to, record
+from .stage import PAPERS, edge, open_to, record
 
 VALID = [row for row in ROWS if row.inbound is not None]
 ABILITIES = {
@@ -66,7 +66,7 @@ def test_inbound(row: Row, peer: str) -> None:
             edge(row.record) as here,
             Scripted(THEIRS, offer=honest, identity=PAPERS.theirs) as authoritative,
         ):
-            lead_to(here, authoritative.port)
+            here.lead_to(authoritative.port)
             opened = await open_to(here, ABILITIES[peer])
             if expected not in METHODS:
                 assert (opened.method, opened.refusal) == ("", expected), opened.text
@@ -98,7 +98,7 @@ def test_outbound(row: Row, peer: str) -> None:
 
     async def test() -> None:
         async with edge(row.record) as here, Scripted(THEIRS, offer=OFFERS[peer], identity=papers) as server:
-            lead_to(here, server.port)
+            here.lead_to(server.port)
             await here.inside.send_message(f"{ALICE}/desk", BOB, "x", id_="m")
             if expected in METHODS:
                 line = await here.audit.wait("authenticated", direction="out", remote=THEIRS)
@@ -112,7 +112,7 @@ def test_outbound(row: Row, peer: str) -> None:
                 assert session.proven == expected
                 assert here.inside.mailbox(ALICE).history == []
                 return
-            bounce = await here.inside.mailbox(ALICE).wait(lambda stanza: stanza.id == "m")
+            bounce = await here.to_alice("m")
             condition, text = await told(server)
             assert f"{condition}/{error(bounce)[1]}" == expected, (text, bounce.text, steps(server))
             assert bounce.text
@@ -140,7 +140,7 @@ def test_inbound_direct(row: Row, peer: str) -> None:
             edge(row.record, change=direct_port) as here,
             Scripted(THEIRS, offer=honest, identity=PAPERS.theirs) as authoritative,
         ):
-            lead_to(here, authoritative.port)
+            here.lead_to(authoritative.port)
             opened = await initiate(here.direct_address, THEIRS, OURS, ability)
             assert opened.method or opened.refusal == expected, (opened.refusal, opened.text)
             assert opened.method == (expected if expected in METHODS else "")
@@ -164,14 +164,14 @@ def test_outbound_direct(row: Row, peer: str) -> None:
 
     async def test() -> None:
         async with edge(row.record) as here, Scripted(THEIRS, offer=offer, identity=papers) as server:
-            lead_to(here, server.port, direct=True)
+            here.lead_to(server.port, direct=True)
             await here.inside.send_message(f"{ALICE}/desk", BOB, "x", id_="m")
             if row.tls != "N" and expected in METHODS:
                 line = await here.audit.wait("authenticated", direction="out", remote=THEIRS)
                 assert facts(line) == (expected, True, papers is PAPERS.theirs)
                 await server.sessions[-1].until("message m")
                 return
-            bounce = await here.inside.mailbox(ALICE).wait(lambda stanza: stanza.id == "m")
+            bounce = await here.to_alice("m")
             if row.tls == "N":
                 # There is no way to this server without TLS, and the record knows none with it.
                 assert (error(bounce)[1], server.sessions) == ("remote-server-not-found", [])

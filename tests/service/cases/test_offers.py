@@ -13,7 +13,7 @@ from peers.initiator import Ability
 from peers.scripted import Offer, Scripted
 from peers.tls import ALPN
 
-from .stage import EITHER, LAX, OLD, PAPERS, STRICT, edge, lead_to, open_to, trusted
+from .stage import EITHER, LAX, OLD, PAPERS, STRICT, edge, open_to, trusted
 
 DESK = f"{ALICE}/desk"
 EXTERNAL = Offer(starttls="required", external="secure")
@@ -40,7 +40,7 @@ def test_a_server_that_takes_external_also_offers(part, steps):
     async def test() -> None:
         offer = replace(EXTERNAL, **part)
         async with edge(STRICT) as here, Scripted(THEIRS, offer=offer, identity=PAPERS.theirs) as server:
-            lead_to(here, server.port)
+            here.lead_to(server.port)
             await here.inside.send_message(DESK, BOB, "x", id_="m")
             session = await server.session()
             await session.until("message m")
@@ -59,7 +59,7 @@ def test_bidi_is_not_asked_of_a_server_that_has_not_proven_itself():
     async def test() -> None:
         offer = Offer(starttls="required", dialback="all", bidi=True)
         async with edge(EITHER) as here, Scripted(THEIRS, offer=offer, identity=PAPERS.forged) as server:
-            lead_to(here, server.port)
+            here.lead_to(server.port)
             await here.inside.send_message(DESK, BOB, "x", id_="m")
             session = await server.session()
             await session.until("message m")
@@ -77,7 +77,7 @@ def test_a_stanza_over_their_limit_goes_back_and_the_stream_lives():
     async def test() -> None:
         offer = replace(EXTERNAL, max_bytes=20_000)
         async with edge(STRICT) as here, Scripted(THEIRS, offer=offer, identity=PAPERS.theirs) as server:
-            lead_to(here, server.port)
+            here.lead_to(server.port)
             await here.inside.send_message(DESK, BOB, "small", id_="first")
             session = await server.session()
             await session.until("message first")
@@ -105,7 +105,7 @@ def test_what_is_not_acknowledged_when_the_stream_breaks_goes_back_once():
     async def test() -> None:
         offer = replace(EXTERNAL, acks=True)
         async with edge(STRICT) as here, Deaf(THEIRS, offer=offer, identity=PAPERS.theirs) as server:
-            lead_to(here, server.port)
+            here.lead_to(server.port)
             for number in range(3):
                 await here.inside.send_message(DESK, BOB, "x", id_=f"n{number}")
             session = await server.session()
@@ -125,7 +125,7 @@ def test_direct_tls_to_a_server(offer):
     async def test() -> None:
         direct = replace(offer, direct=True)
         async with edge(EITHER) as here, Scripted(THEIRS, offer=direct, identity=PAPERS.theirs) as server:
-            lead_to(here, server.port, direct=True)
+            here.lead_to(server.port, direct=True)
             await here.inside.send_message(DESK, BOB, "x", id_="m")
             session = await server.session()
             await session.until("message m")
@@ -152,7 +152,7 @@ def test_the_edge_offers_what_the_record_leaves_and_no_more(negotiation, offers)
             edge(negotiation) as here,
             Scripted(THEIRS, offer=Offer(dialback="all"), identity=PAPERS.theirs) as server,
         ):
-            lead_to(here, server.port)
+            here.lead_to(server.port)
             opened = await open_to(here, trusted())
             assert opened.method == ("tcp_dialback" if negotiation is OLD else "sasl_tls")
             assert opened.offers == offers
@@ -167,7 +167,7 @@ def test_without_a_certificate_there_is_no_tls_and_the_partner_is_told():
             assert (opened.method, opened.refusal) == ("", "policy-violation")
             assert "certificate" in opened.text
         async with edge(LAX, papers=None) as here, Scripted(THEIRS, offer=Offer(dialback="all")) as server:
-            lead_to(here, server.port)
+            here.lead_to(server.port)
             assert (await open_to(here, Ability(tls=True, dialback=True))).method == "tcp_dialback"
 
     run(test)

@@ -12,7 +12,7 @@ from peers.raw import RawPeer
 from peers.scripted import SASL, Offer, Scripted
 
 from .raw import auth, authenticated, begin, ends_with, header, message, result, secured
-from .stage import EITHER, PAPERS, STRICT, edge, lead_to, open_to
+from .stage import EITHER, PAPERS, STRICT, edge, open_to
 from .test_dialback import answer
 
 SUCCESS = rb"<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>"
@@ -175,7 +175,7 @@ def test_case_067_success_that_nobody_asked_for():
     async def test() -> None:
         offer = Offer(starttls="required")
         async with edge() as here, Eager(THEIRS, offer=offer, identity=PAPERS.theirs) as server:
-            lead_to(here, server.port)
+            here.lead_to(server.port)
             await here.inside.send_message(f"{ALICE}/desk", BOB, "x", id_="m")
             assert (await here.inside.mailbox(ALICE).wait()).condition == "not-allowed"
             assert not any("message" in step for session in server.sessions for step in session.steps)
@@ -192,7 +192,7 @@ def test_case_067_success_behind_a_failure():
     async def test() -> None:
         offer = Offer(starttls="required", external="secure")
         async with edge() as here, Fickle(THEIRS, offer=offer, identity=PAPERS.theirs) as server:
-            lead_to(here, server.port)
+            here.lead_to(server.port)
             await here.inside.send_message(f"{ALICE}/desk", BOB, "x", id_="m")
             assert (await here.inside.mailbox(ALICE).wait()).type == "error"
             assert not any("message" in step for session in server.sessions for step in session.steps)

@@ -10,7 +10,7 @@ from net.harness import ALICE, BOB, CAROL, OURS, THEIRS, Records, error, eventua
 from peers.scripted import Offer, Scripted, Session
 from peers.wire import header, stream_error
 
-from .stage import PAPERS, STRICT, edge, lead_to
+from .stage import PAPERS, STRICT, edge
 
 DESK = f"{ALICE}/desk"
 EXTERNAL = Offer(starttls="required", external="secure", bidi=True)
@@ -49,7 +49,7 @@ def test_case_011_a_server_says_another_header(where, said, condition):
     async def test() -> None:
         async with edge(STRICT) as here, Liar(THEIRS, offer=EXTERNAL, identity=PAPERS.theirs) as server:
             server.where, server.said = where, said
-            lead_to(here, server.port)
+            here.lead_to(server.port)
             await here.inside.send_message(DESK, BOB, "x", id_="m")
             session = await server.session()
             await session.until("error")
@@ -81,7 +81,7 @@ def test_a_server_that_may_send_on_our_stream_sends_for_its_pair_only(stanza, co
 
     async def test() -> None:
         async with edge(STRICT, change=two) as here, Scripted(THEIRS, offer=EXTERNAL, identity=PAPERS.theirs) as server:
-            lead_to(here, server.port)
+            here.lead_to(server.port)
             await here.inside.send_message(DESK, BOB, "x", id_="m")
             session = await server.session()
             await session.until("message m")
@@ -116,7 +116,7 @@ def test_a_server_that_sends_us_elsewhere_is_not_followed():
             Elsewhere(THEIRS, offer=EXTERNAL, identity=PAPERS.theirs) as server,
         ):
             server.elsewhere = other.port
-            lead_to(here, server.port)
+            here.lead_to(server.port)
             await here.inside.send_message(DESK, BOB, "x", id_="m")
             bounce = await here.inside.mailbox(ALICE).wait()
             assert "see-other-host" in bounce.text
@@ -149,7 +149,7 @@ def test_a_server_that_falls_silent_is_given_up_in_time(how):
             starttls="required", external="secure", on_starttls="silence" if how == "no-proceed" else "proceed"
         )
         async with edge(STRICT, change=soon) as here, Mute(THEIRS, offer=offer, identity=PAPERS.theirs) as server:
-            lead_to(here, server.port)
+            here.lead_to(server.port)
             await here.inside.send_message(DESK, BOB, "x", id_="m")
             assert error(await here.inside.mailbox(ALICE).wait()) == ("wait", "remote-server-timeout")
             await eventually(lambda: all(session.over for session in server.sessions))
@@ -166,7 +166,7 @@ def test_an_error_of_theirs_is_quoted_to_the_sender_and_bounded():
 
     async def test() -> None:
         async with edge(STRICT) as here, Refusing(THEIRS, offer=EXTERNAL, identity=PAPERS.theirs) as server:
-            lead_to(here, server.port)
+            here.lead_to(server.port)
             await here.inside.send_message(DESK, BOB, "x", id_="m")
             bounce = await here.inside.mailbox(ALICE).wait()
             assert "policy-violation" in bounce.text

@@ -15,7 +15,7 @@ from peers.scripted import EVERYTHING, Offer, Scripted
 from peers.tls import Options, TlsError
 
 from .raw import STARTTLS, auth, authenticated, begin, ends_with, header, message, opened, result, secured
-from .stage import EITHER, LAX, OLD, PAPERS, STRICT, edge, lead_to
+from .stage import EITHER, LAX, OLD, PAPERS, STRICT, edge
 from .test_matrix import steps, told
 
 DESK = f"{ALICE}/desk"
@@ -78,7 +78,7 @@ def test_case_038_and_039_no_tls_no_stanza(offer):
 
     async def test() -> None:
         async with edge(STRICT) as here, Scripted(THEIRS, offer=offer) as server:
-            lead_to(here, server.port)
+            here.lead_to(server.port)
             await here.inside.send_message(DESK, BOB, "secret words", id_="m")
             bounce = await here.inside.mailbox(ALICE).wait()
             assert (bounce.condition, "TLS" in bounce.text) == ("not-allowed", True)
@@ -99,7 +99,7 @@ def test_case_040_plain_text_behind_proceed_is_not_of_the_stream():
 
     async def test() -> None:
         async with edge() as here, Scripted(THEIRS, offer=offer, identity=PAPERS.theirs) as server:
-            lead_to(here, server.port)
+            here.lead_to(server.port)
             await here.inside.send_message(DESK, BOB, "x", id_="m")
             session = await server.session()
             # Discarded, or taken for a broken handshake: never for a part of the stream.
@@ -123,7 +123,7 @@ def test_case_040_plain_text_behind_starttls_is_not_of_the_stream():
                 await peer.until(rb"<success [^>]*/>")
                 await begin(peer)
                 await peer.send(message(BOB, ALICE, "honest"))
-                await here.inside.mailbox(ALICE).wait(lambda stanza: stanza.id == "honest")
+                await here.to_alice("honest")
             assert [stanza.id for stanza in here.inside.mailbox(ALICE).history] in ([], ["honest"])
             assert here.dns.queries() == []
 
@@ -135,7 +135,7 @@ def test_case_041_no_proceed_no_stream(answer):
     async def test() -> None:
         offer = Offer(starttls="optional", dialback="all", external="plain", on_starttls=answer)
         async with edge(STRICT) as here, Scripted(THEIRS, offer=offer) as server:
-            lead_to(here, server.port)
+            here.lead_to(server.port)
             await here.inside.send_message(DESK, BOB, "x", id_="m")
             assert (await here.inside.mailbox(ALICE).wait()).type == "error"
             await server.sessions[0].until("over")
@@ -198,7 +198,7 @@ def test_case_043_what_is_weak_is_refused_by_us_who_connect(options):
             edge(LAX) as here,
             Scripted(THEIRS, offer=EVERYTHING, identity=PAPERS.theirs, options=options) as server,
         ):
-            lead_to(here, server.port)
+            here.lead_to(server.port)
             await here.inside.send_message(DESK, BOB, "x", id_="m")
             await server.sessions[0].until("failed tls") if server.sessions else None
             session = await server.session()
@@ -264,7 +264,7 @@ def test_case_045_external_offered_in_plain_is_not_used():
     async def test() -> None:
         offer = Offer(external="plain", dialback="all")
         async with edge(LAX) as here, Scripted(THEIRS, offer=offer) as server:
-            lead_to(here, server.port)
+            here.lead_to(server.port)
             await here.inside.send_message(DESK, BOB, "x", id_="m")
             session = await server.session()
             await session.until("message m*")

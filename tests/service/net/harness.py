@@ -124,6 +124,20 @@ class World:
     def direct_address(self) -> tuple[str, int]:
         return self.service.direct_listener.addresses[0]
 
+    def publish(self, zones: dict[str, list[str]]) -> None:
+        """From now on this is what DNS knows."""
+        self.dns.zones = type(self.dns.zones)(zones, None)
+
+    def lead_to(self, *ports: int, domain: str = THEIRS, direct: bool = False) -> None:
+        """Publish servers for a partner domain; given several, the first is preferred."""
+        service = "_xmpps-server" if direct else "_xmpp-server"
+        lines = [f"{service}._tcp 60 IN SRV {number} 0 {port} xmpp" for number, port in enumerate(ports)]
+        self.publish({domain: [*lines, "xmpp 60 IN A 127.0.0.1"]})
+
+    async def to_alice(self, id_: str) -> Stanza:
+        """What comes to Alice with this id: a stanza for her, or the error about one of hers."""
+        return await self.inside.mailbox(ALICE).wait(lambda stanza: stanza.id == id_)
+
     async def reload(self) -> dict[str, Any]:
         self.records.write()
         return await self.service.reload()

@@ -38,7 +38,7 @@ def publish(here: World, ours: list[str] | None = None, theirs: list[str] | None
         found[THEIRS] = theirs
     port = here.address[1]
     found[OURS] = ours or [f"_xmpp-server._tcp 60 IN SRV 0 0 {port} edge", "edge 60 IN A 127.0.0.1"]
-    here.dns.zones = type(here.dns.zones)(found, None)
+    here.publish(found)
 
 
 async def diagnose(here: World, domain: str = THEIRS, timeout: float = 10) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -22,12 +22,12 @@ STARTTLS, DIRECT = "_xmpp-server._tcp 60 IN SRV", "_xmpps-server._tcp 60 IN SRV"
 
 
 def publish(here: World, *lines: str) -> None:
-    here.dns.zones = type(here.dns.zones)({THEIRS: list(lines)}, None)
+    here.publish({THEIRS: list(lines)})
 
 
 async def bounced(here: World) -> tuple[tuple[str, str], str]:
     await here.inside.send_message(DESK, BOB, "x", id_="m")
-    stanza = await here.inside.mailbox(ALICE).wait(lambda stanza: stanza.id == "m")
+    stanza = await here.to_alice("m")
     return error(stanza), stanza.text
 
 
@@ -44,9 +44,10 @@ def silent(host: str, port: int) -> Iterator[None]:
             caller.settimeout(0.1)
             with contextlib.suppress(TimeoutError):
                 caller.connect((host, port))
-        with socket.socket(family) as caller, pytest.raises(TimeoutError):
+        with socket.socket(family) as caller:
             caller.settimeout(0.1)
-            caller.connect((host, port))
+            with pytest.raises(TimeoutError):
+                caller.connect((host, port))
         yield
 
 

@@ -14,7 +14,7 @@ import pytest
 from peers.scripted import Scripted, Session
 
 from .harness import ALICE, BOB, OURS, THEIRS, TLS_OR_DIALBACK, World, error, eventually, quick, run, world
-from .test_routes_tls import FULL, Authorities, bounce, facing, lend, say, secured
+from .test_routes_tls import FULL, Authorities, facing, lend, say, secured
 from .test_tls_incoming import EXTERNAL, HELLO, prove, secure
 
 DESK = f"{ALICE}/desk"
@@ -63,7 +63,7 @@ def test_a_stream_of_ours_ends_when_its_proof_does_and_what_follows_goes_back(ch
             line = await here.audit.wait("stream_closed", direction="out")
             assert (line["condition"], line["text"], line["by"]) == ("reset", session.error[1], "us")
             await say(here, "second")
-            answer = await bounce(here, "second")
+            answer = await here.to_alice("second")
             assert error(answer) == ("cancel", "not-allowed")
             assert reason in answer.text
             assert len(here.audit.events("stream_closed", direction="out")) == 1
@@ -178,7 +178,7 @@ def test_others_keep_their_streams():
             assert [*here.service.incomings.known] == [before[0][1]]
             assert routes.between(OURS, OTHER).stream is before[1]
             await friend.send(f"<message from='ann@{OTHER}' to='{ALICE}' id='two'><body>x</body></message>".encode())
-            await here.inside.mailbox(ALICE).wait(lambda stanza: stanza.id == "two")
+            await here.to_alice("two")
             await here.inside.send_message(DESK, f"ann@{OTHER}", "x", id_="three")
             await kept.until("message three")
             assert here.audit.events("stream_closed", remote=OTHER) == []
@@ -243,7 +243,7 @@ def test_a_reload_between_the_verdict_on_a_partner_and_our_proof_is_not_too_late
             revoke(here)
             await here.reload()
             go_on.set()
-            answer = await bounce(here)
+            answer = await here.to_alice("m")
             assert error(answer) == ("cancel", "not-allowed")
             assert "revoked" in answer.text
             assert here.audit.events("authenticated") == []

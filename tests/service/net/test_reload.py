@@ -34,7 +34,7 @@ async def add_partner(here: World) -> Partner:
     other = Partner(OTHER, users=[ANN], timeout=5)
     await other.__aenter__()
     other.routes[OURS] = here.address
-    here.dns.zones = type(here.dns.zones)(zones(gmail=here.partner.port, other=other.port), None)
+    here.publish(zones(gmail=here.partner.port, other=other.port))
     return other
 
 
@@ -58,7 +58,7 @@ def test_a_partner_comes_and_goes_and_the_others_notice_nothing():
             await eventually(lambda: here.service.status()["partners"][0]["streams_in"] == 1)
             assert all(wire.ended for wire in other.accepted)
             await here.inside.send_message(DESK, ANN, "x", id_="gone")
-            await here.inside.mailbox(ALICE).wait(lambda stanza: stanza.id == "gone")
+            await here.to_alice("gone")
 
             await talk(here, here.partner, BOB)
             assert [id(wire) for wire in here.partner.accepted] == before
@@ -83,12 +83,11 @@ def test_a_changed_partner_gets_new_streams():
 def test_what_waits_for_a_changed_partner_goes_by_the_new_way():
     async def test() -> None:
         async with world() as here, Listener() as listener:
-            lines = [f"_xmpp-server._tcp 60 IN SRV 0 0 {listener.port} xmpp", "xmpp 60 IN A 127.0.0.1"]
-            here.dns.zones = type(here.dns.zones)({THEIRS: lines}, None)
+            here.lead_to(listener.port)
             await here.inside.send_message(DESK, BOB, "patience")
             await (await listener.accept()).until(rb"<stream:stream [^>]*>")
             here.records.partners[0] |= {"proxy_fqdn": "127.0.0.1", "proxy_port": here.partner.port}
-            here.dns.zones = type(here.dns.zones)(zones(gmail=here.partner.port), None)
+            here.publish(zones(gmail=here.partner.port))
             await here.reload()
             assert (await here.partner.mailbox(BOB).wait()).body == "patience"
             assert here.inside.mailbox(ALICE).history == []
@@ -167,7 +166,7 @@ def test_federation_off_ends_streams_and_says_why_to_senders():
             await here.reload()
             await eventually(lambda: here.service.streams() == [])
             await here.inside.send_message(DESK, BOB, "x", id_="m")
-            answer = await here.inside.mailbox(ALICE).wait(lambda stanza: stanza.id == "m")
+            answer = await here.to_alice("m")
             assert answer.text.startswith("gate 1")
 
     run(test)
@@ -204,13 +203,12 @@ def test_the_link_of_ejabberd_is_renewed_when_its_domains_change():
 def test_what_waits_for_a_partner_that_goes_is_given_back():
     async def test() -> None:
         async with world() as here, Listener() as listener:
-            lines = [f"_xmpp-server._tcp 60 IN SRV 0 0 {listener.port} xmpp", "xmpp 60 IN A 127.0.0.1"]
-            here.dns.zones = type(here.dns.zones)({THEIRS: lines}, None)
+            here.lead_to(listener.port)
             await here.inside.send_message(DESK, BOB, "x", id_="waits")
             await (await listener.accept()).until(rb"<stream:stream [^>]*>")
             here.records.partners = []
             await here.reload()
-            answer = await here.inside.mailbox(ALICE).wait(lambda stanza: stanza.id == "waits")
+            answer = await here.to_alice("waits")
             assert error(answer) == ("cancel", "not-allowed")
 
     run(test)
@@ -225,7 +223,7 @@ def test_what_a_partner_that_goes_has_not_read_is_given_back():
             await eventually(lambda: here.service.audit.counters["out"] == 2)
             here.records.partners = []
             await here.reload()
-            answer = await here.inside.mailbox(ALICE).wait(lambda stanza: stanza.id == "unread")
+            answer = await here.to_alice("unread")
             assert error(answer) == ("wait", "remote-server-timeout")
 
     run(test)
@@ -248,14 +246,13 @@ def test_the_link_of_a_partner_that_goes_is_closed_in_order_and_raises_no_doubt(
 def test_what_waits_is_given_back_when_the_senders_domain_goes():
     async def test() -> None:
         async with world() as here, Listener() as listener:
-            lines = [f"_xmpp-server._tcp 60 IN SRV 0 0 {listener.port} xmpp", "xmpp 60 IN A 127.0.0.1"]
-            here.dns.zones = type(here.dns.zones)({THEIRS: lines}, None)
+            here.lead_to(listener.port)
             await here.inside.send_message(DESK, BOB, "x", id_="waits")
             await (await listener.accept()).until(rb"<stream:stream [^>]*>")
             here.records.edge["domains"] = ["second.example"]
             here.records.policies["grants"] = {}
             await here.reload()
-            answer = await here.inside.mailbox(ALICE).wait(lambda stanza: stanza.id == "waits")
+            answer = await here.to_alice("waits")
             assert error(answer) == ("cancel", "not-allowed")
 
     run(test)
@@ -308,7 +305,7 @@ def test_new_resolvers_are_used_and_old_failures_forgotten():
             here.records.edge["resolvers"] = ["127.0.0.1:1"]
             await here.reload()
             await here.inside.send_message(DESK, BOB, "x", id_="m")
-            await here.inside.mailbox(ALICE).wait(lambda stanza: stanza.id == "m")
+            await here.to_alice("m")
             assert "resolver" in here.service.status()["resolver_error"]
             here.records.edge["resolvers"] = resolvers
             await here.reload()
@@ -324,7 +321,7 @@ def test_stopping_flushes_says_goodbye_and_leaves_nothing():
             await talk(here, here.partner, BOB)
             lines = zones(gmail=here.partner.port)
             lines[OTHER] = [f"_xmpp-server._tcp 60 IN SRV 0 0 {listener.port} xmpp", "xmpp 60 IN A 127.0.0.1"]
-            here.dns.zones = type(here.dns.zones)(lines, None)
+            here.publish(lines)
             here.inside.components.add(OTHER)
             also_other(here.records)
             await here.reload()
@@ -337,7 +334,7 @@ def test_stopping_flushes_says_goodbye_and_leaves_nothing():
             address, out = here.address, here.partner.accepted[-1]
             await here.service.stop()
             await here.partner.mailbox(BOB).wait(lambda stanza: stanza.body == "last 99")
-            answer = await here.inside.mailbox(ALICE).wait(lambda stanza: stanza.id == "waits")
+            answer = await here.to_alice("waits")
             assert error(answer) == ("wait", "remote-server-timeout")
             assert b"system-shutdown" in bytes(out.received)
             link = here.partner.links[THEIRS, OURS]

@@ -13,7 +13,7 @@ from peers import stanzas
 from peers.raw import Listener, RawPeer
 from xmpp_edge.current import Bounds
 
-from .harness import ALICE, BOB, OURS, QUICK, THEIRS, Records, World, error, eventually, run, world
+from .harness import ALICE, BOB, OURS, QUICK, THEIRS, Records, error, eventually, run, world
 
 DESK = f"{ALICE}/desk"
 HEADER = (
@@ -22,12 +22,6 @@ HEADER = (
     "<stream:features><dialback xmlns='urn:xmpp:features:dialback'><errors/></dialback></stream:features>"
 ).encode()
 VALID = f"<db:result from='{THEIRS}' to='{OURS}' type='valid'/>".encode()
-
-
-def lead_to(here: World, port: int, *more: int) -> None:
-    """Publish another server for the partner domain; given several, the first is preferred."""
-    lines = [f"_xmpp-server._tcp 60 IN SRV {n} 0 {number} xmpp" for n, number in enumerate((port, *more))]
-    here.dns.zones = type(here.dns.zones)({THEIRS: [*lines, "xmpp 60 IN A 127.0.0.1"]}, None)
 
 
 async def accept(listener: Listener) -> RawPeer:
@@ -40,14 +34,10 @@ async def accept(listener: Listener) -> RawPeer:
     return peer
 
 
-async def bounce(here: World, id_: str):
-    return await here.inside.mailbox(ALICE).wait(lambda stanza: stanza.id == id_)
-
-
 def test_a_thousand_waiting_stanzas_cause_one_attempt_and_keep_their_order():
     async def test() -> None:
         async with world() as here, Listener() as listener:
-            lead_to(here, listener.port)
+            here.lead_to(listener.port)
             for number in range(1000):
                 await here.inside.send_message(DESK, BOB, str(number), id_=f"n{number}")
             peer = await accept(listener)
@@ -62,18 +52,18 @@ def test_a_thousand_waiting_stanzas_cause_one_attempt_and_keep_their_order():
 def test_who_cannot_be_reached_costs_one_attempt_and_every_sender_is_told_in_order():
     async def test() -> None:
         async with world(timing=replace(QUICK, first_retry=60, longest_retry=60)) as here, Listener() as listener:
-            lead_to(here, listener.port)
+            here.lead_to(listener.port)
             for number in range(20):
                 await here.inside.send_message(DESK, BOB, "x", id_=f"n{number}")
             peer = await listener.accept()
             await peer.until(rb"<stream:stream [^>]*>")
             peer.reset()
-            await bounce(here, "n19")
+            await here.to_alice("n19")
             errors = here.inside.mailbox(ALICE).history
             assert [stanza.id for stanza in errors] == [f"n{number}" for number in range(20)]
             assert {error(stanza) for stanza in errors} == {("wait", "remote-server-timeout")}
             await here.inside.send_message(DESK, BOB, "x", id_="later")
-            await bounce(here, "later")
+            await here.to_alice("later")
             assert listener.waiting == 0
 
     run(test)
@@ -90,9 +80,9 @@ def test_who_cannot_be_reached_costs_one_attempt_and_every_sender_is_told_in_ord
 def test_what_dns_says_decides_the_error(records, expected):
     async def test() -> None:
         async with world() as here:
-            here.dns.zones = type(here.dns.zones)({THEIRS: records}, None)
+            here.publish({THEIRS: records})
             await here.inside.send_message(DESK, BOB, "x", id_="m")
-            assert error(await bounce(here, "m")) == expected
+            assert error(await here.to_alice("m")) == expected
 
     run(test)
 
@@ -104,7 +94,7 @@ def test_errors_and_results_are_never_answered():
             await here.inside.send(f"<iq type='result' id='r' from='{DESK}' to='{BOB}'/>")
             await here.inside.send(f"<message type='error' id='e' from='{DESK}' to='{BOB}'/>")
             await here.inside.send_message(DESK, BOB, "x", id_="m")
-            await bounce(here, "m")
+            await here.to_alice("m")
             assert [stanza.id for stanza in here.inside.mailbox(ALICE).history] == ["m"]
             assert here.service.audit.counters["dropped_out"] == 2
 
@@ -116,7 +106,7 @@ def test_a_refused_key_is_told_as_such():
         async with world() as here:
             here.partner.faults.result_answer = "invalid"
             await here.inside.send_message(DESK, BOB, "x", id_="m")
-            assert error(await bounce(here, "m")) == ("wait", "internal-server-error")
+            assert error(await here.to_alice("m")) == ("wait", "internal-server-error")
 
     run(test)
 
@@ -124,11 +114,11 @@ def test_a_refused_key_is_told_as_such():
 def test_a_full_queue_refuses_what_comes_after():
     async def test() -> None:
         async with world(bounds=Bounds(route_stanzas=3)) as here, Listener() as listener:
-            lead_to(here, listener.port)
+            here.lead_to(listener.port)
             for number in range(5):
                 await here.inside.send_message(DESK, BOB, str(number), id_=f"n{number}")
-            assert error(await bounce(here, "n3")) == ("wait", "resource-constraint")
-            assert error(await bounce(here, "n4")) == ("wait", "resource-constraint")
+            assert error(await here.to_alice("n3")) == ("wait", "resource-constraint")
+            assert error(await here.to_alice("n4")) == ("wait", "resource-constraint")
             peer = await accept(listener)
             await peer.until(rb"<body>2</body>")
             assert b"<body>3</body>" not in peer.received
@@ -139,10 +129,10 @@ def test_a_full_queue_refuses_what_comes_after():
 def test_a_queue_is_bounded_in_bytes_too():
     async def test() -> None:
         async with world(bounds=Bounds(route_bytes=10_000)) as here, Listener() as listener:
-            lead_to(here, listener.port)
+            here.lead_to(listener.port)
             await here.inside.send_message(DESK, BOB, "x" * 8000, id_="first")
             await here.inside.send_message(DESK, BOB, "x" * 8000, id_="second")
-            assert error(await bounce(here, "second")) == ("wait", "resource-constraint")
+            assert error(await here.to_alice("second")) == ("wait", "resource-constraint")
 
     run(test)
 
@@ -150,12 +140,12 @@ def test_a_queue_is_bounded_in_bytes_too():
 def test_what_is_in_doubt_when_a_stream_breaks_gets_an_error_and_is_not_sent_again():
     async def test() -> None:
         async with world() as here, Listener() as listener:
-            lead_to(here, listener.port)
+            here.lead_to(listener.port)
             await here.inside.send_message(DESK, BOB, "first", id_="first")
             peer = await accept(listener)
             await peer.until(rb"first")
             peer.reset()
-            assert error(await bounce(here, "first")) == ("wait", "remote-server-timeout")
+            assert error(await here.to_alice("first")) == ("wait", "remote-server-timeout")
             await here.inside.send_message(DESK, BOB, "second", id_="second")
             again = await accept(listener)
             await again.until(rb"second")
@@ -167,7 +157,7 @@ def test_what_is_in_doubt_when_a_stream_breaks_gets_an_error_and_is_not_sent_aga
 def test_a_stream_closed_in_order_leaves_no_doubt_and_the_next_stanza_opens_another():
     async def test() -> None:
         async with world() as here, Listener() as listener:
-            lead_to(here, listener.port)
+            here.lead_to(listener.port)
             await here.inside.send_message(DESK, BOB, "first", id_="first")
             peer = await accept(listener)
             await peer.until(rb"first")
@@ -185,7 +175,7 @@ def test_a_stream_closed_in_order_leaves_no_doubt_and_the_next_stanza_opens_anot
 def test_what_a_peer_had_not_read_when_it_ended_the_stream_with_an_error_is_in_doubt():
     async def test() -> None:
         async with world() as here, Listener() as listener:
-            lead_to(here, listener.port)
+            here.lead_to(listener.port)
             await here.inside.send_message(DESK, BOB, "first")
             peer = await accept(listener)
             await peer.until(rb"first")
@@ -194,7 +184,7 @@ def test_what_a_peer_had_not_read_when_it_ended_the_stream_with_an_error_is_in_d
             await eventually(lambda: here.service.audit.counters["out"] == 2)
             error_ = b"<stream:error><policy-violation xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>"
             await peer.send(error_ + b"</stream:stream>")
-            assert error(await bounce(here, "second")) == ("wait", "remote-server-timeout")
+            assert error(await here.to_alice("second")) == ("wait", "remote-server-timeout")
 
     run(test)
 
@@ -202,7 +192,7 @@ def test_what_a_peer_had_not_read_when_it_ended_the_stream_with_an_error_is_in_d
 def test_a_reset_after_an_orderly_end_raises_no_doubt():
     async def test() -> None:
         async with world() as here, Listener() as listener:
-            lead_to(here, listener.port)
+            here.lead_to(listener.port)
             await here.inside.send_message(DESK, BOB, "first", id_="first")
             peer = await accept(listener)
             await peer.until(rb"first")
@@ -222,7 +212,7 @@ def test_while_an_idle_stream_is_closing_the_next_stanza_opens_another():
 
     async def test() -> None:
         async with world(change=soon) as here, Listener() as listener:
-            lead_to(here, listener.port)
+            here.lead_to(listener.port)
             await here.inside.send_message(DESK, BOB, "first", id_="first")
             peer = await accept(listener)
             await peer.until(rb"first")
@@ -245,14 +235,14 @@ def test_a_peer_that_does_not_read_is_given_up_and_every_stanza_is_answered_for(
         bounds = Bounds(write_buffer=20_000, route_stanzas=10_000, route_bytes=1 << 30)
         timing = replace(QUICK, write=0.5, first_retry=30)
         async with world(bounds=bounds, timing=timing) as here, Listener() as listener:
-            lead_to(here, listener.port)
+            here.lead_to(listener.port)
             await here.inside.send_message(DESK, BOB, "x", id_="n0")
             peer = await accept(listener)
             await peer.until(rb"n0")
             peer.stop_reading()
             for number in range(1, 200):
                 await here.inside.send_message(DESK, BOB, "x" * 100_000, id_=f"n{number}")
-            assert error(await bounce(here, "n199"))[0] == "wait"
+            assert error(await here.to_alice("n199"))[0] == "wait"
             ids = [stanza.id for stanza in here.inside.mailbox(ALICE).history]
             assert ids == sorted(ids, key=lambda id_: int(id_[1:]))
             assert len(ids) == len(set(ids))
@@ -264,7 +254,7 @@ def test_a_peer_that_does_not_read_is_given_up_and_every_stanza_is_answered_for(
 def test_a_peer_that_hangs_up_as_soon_as_it_has_said_yes_is_not_called_without_end(goodbye):
     async def test() -> None:
         async with world(timing=replace(QUICK, first_retry=60, longest_retry=60)) as here, Listener() as listener:
-            lead_to(here, listener.port)
+            here.lead_to(listener.port)
             await here.inside.send_message(DESK, BOB, "x", id_="m")
             peer = await listener.accept()
             await peer.until(rb"<stream:stream [^>]*>")
@@ -272,7 +262,7 @@ def test_a_peer_that_hangs_up_as_soon_as_it_has_said_yes_is_not_called_without_e
             await peer.until(rb"<db:result [^>]*>[0-9a-f]{64}</db:result>")
             await peer.send(VALID + goodbye)
             await peer.close()
-            assert error(await bounce(here, "m")) == ("wait", "remote-server-timeout")
+            assert error(await here.to_alice("m")) == ("wait", "remote-server-timeout")
             assert listener.waiting == 0
 
     run(test)
@@ -281,7 +271,7 @@ def test_a_peer_that_hangs_up_as_soon_as_it_has_said_yes_is_not_called_without_e
 def test_the_next_target_is_tried_when_the_first_does_not_answer():
     async def test() -> None:
         async with world() as here:
-            lead_to(here, 1, here.partner.port)
+            here.lead_to(1, here.partner.port)
             await here.inside.send_message(DESK, BOB, "x", id_="m")
             assert (await here.partner.mailbox(BOB).wait()).body == "x"
 
@@ -296,7 +286,7 @@ def test_a_proxy_takes_the_place_of_dns():
         async with world(change=through_proxy) as here:
             here.records.partners[0]["proxy_port"] = here.partner.port
             await here.reload()
-            here.dns.zones = type(here.dns.zones)({"proxy.example": ["@ 60 IN A 127.0.0.1"]}, None)
+            here.publish({"proxy.example": ["@ 60 IN A 127.0.0.1"]})
             await here.inside.send_message(DESK, BOB, "x", id_="m")
             assert (await here.partner.mailbox(BOB).wait()).body == "x"
             assert here.dns.queries(f"_xmpp-server._tcp.{THEIRS}") == []
@@ -311,7 +301,7 @@ def test_a_partner_whose_record_demands_tls_and_who_offers_none_gets_nothing():
     async def test() -> None:
         async with world(change=tls) as here:
             await here.inside.send_message(DESK, BOB, "x", id_="m")
-            answer = await bounce(here, "m")
+            answer = await here.to_alice("m")
             assert error(answer) == ("cancel", "not-allowed")
             assert "offers no TLS" in answer.text
             assert here.service.audit.counters["refused_tls_not_offered"] == 1
@@ -342,7 +332,7 @@ def test_a_stanza_too_large_for_partners_is_given_back_and_the_stream_lives():
     async def test() -> None:
         async with world() as here:
             await here.inside.send_message(DESK, BOB, "x" * 600_000, id_="big")
-            assert error(await bounce(here, "big")) == ("modify", "policy-violation")
+            assert error(await here.to_alice("big")) == ("modify", "policy-violation")
             await here.inside.send_message(DESK, BOB, "small")
             assert (await here.partner.mailbox(BOB).wait()).body == "small"
 
@@ -378,7 +368,7 @@ def test_a_fault_of_our_own_leaves_nobody_waiting():
 
             here.service.dialer.targets = broken
             await here.inside.send_message(DESK, BOB, "x", id_="m")
-            assert error(await bounce(here, "m")) == ("wait", "remote-server-timeout")
+            assert error(await here.to_alice("m")) == ("wait", "remote-server-timeout")
             await here.audit.wait("internal_error")
             del here.service.dialer.targets
             await asyncio.sleep(QUICK.longest_retry)

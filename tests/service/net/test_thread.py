@@ -75,8 +75,7 @@ def test_domains_beyond_ascii_cross_as_u_labels():
     async def test() -> None:
         async with world(change=change, domains=(there,)) as here:
             ascii_name = "xn--bcher-kva.example"
-            lines = [f"_xmpp-server._tcp 60 IN SRV 0 0 {here.partner.port} xmpp", "xmpp 60 IN A 127.0.0.1"]
-            here.dns.zones = type(here.dns.zones)({ascii_name: lines}, None)
+            here.lead_to(here.partner.port, domain=ascii_name)
             user = f"bob@{there}"
             here.partner.add_user(user)
             await here.inside.send_message(ALICE, user, "x")

@@ -72,11 +72,6 @@ def test_where_all_have_as_many_the_last_one_waits_in_vain():
     assert refused.asker == "c"
 
 
-def lead_to(here: World, port: int) -> None:
-    lines = [f"_xmpp-server._tcp 60 IN SRV 0 0 {port} xmpp", "xmpp 60 IN A 127.0.0.1"]
-    here.dns.zones = type(here.dns.zones)({THEIRS: lines}, None)
-
-
 async def claim(here: World, keys: int = 1) -> RawPeer:
     """A stream to us with made-up keys."""
     peer = await RawPeer.connect(here.address)
@@ -97,7 +92,7 @@ def ids(peer: RawPeer) -> list[bytes]:
 def test_forged_keys_share_one_connection_and_no_more_than_some_are_asked_at_once():
     async def test() -> None:
         async with world() as here, Listener() as listener:
-            lead_to(here, listener.port)
+            here.lead_to(listener.port)
             peers = [await claim(here) for _unused in range(40)]
             authority = await listener.accept()
             await authority.until(rb"<stream:stream [^>]*>")
@@ -123,7 +118,7 @@ def test_forged_keys_share_one_connection_and_no_more_than_some_are_asked_at_onc
 def test_an_honest_proof_is_not_starved_by_forged_ones_from_elsewhere():
     async def test() -> None:
         async with world() as here, Listener() as listener:
-            lead_to(here, listener.port)
+            here.lead_to(listener.port)
             verifiers = here.service.verifiers
             refused: list[str] = []
             outcomes: list[str] = []
@@ -149,7 +144,7 @@ def test_an_honest_proof_is_not_starved_by_forged_ones_from_elsewhere():
 def test_a_server_that_breaks_off_leaves_no_question_without_an_answer():
     async def test() -> None:
         async with world() as here, Listener() as listener:
-            lead_to(here, listener.port)
+            here.lead_to(listener.port)
             peers = [await claim(here) for _unused in range(3)]
             authority = await listener.accept()
             await authority.until(rb"<stream:stream [^>]*>")
@@ -166,7 +161,7 @@ def test_the_next_address_is_asked_where_one_has_no_stream_for_us():
     async def test() -> None:
         async with world() as here, Listener() as bad, Listener() as good:
             lines = [f"_xmpp-server._tcp 60 IN SRV {n} 0 {who.port} xmpp" for n, who in enumerate((bad, good))]
-            here.dns.zones = type(here.dns.zones)({THEIRS: [*lines, "xmpp 60 IN A 127.0.0.1"]}, None)
+            here.publish({THEIRS: [*lines, "xmpp 60 IN A 127.0.0.1"]})
             peer = await claim(here)
             (await bad.accept()).reset()
             authority = await good.accept()
@@ -223,7 +218,7 @@ def test_questions_go_through_tls_as_the_record_demands(offer, record, asked, id
         ):
             service = "_xmpps-server" if offer.direct else "_xmpp-server"
             lines = [f"{service}._tcp 60 IN SRV 0 0 {server.port} xmpp", "xmpp 60 IN A 127.0.0.1"]
-            here.dns.zones = type(here.dns.zones)({THEIRS: lines}, None)
+            here.publish({THEIRS: lines})
             answered: asyncio.Future[tuple[str, str | None]] = asyncio.get_running_loop().create_future()
             key = dialback_key(server.secret, OURS, THEIRS, "our-id")
             here.service.verifiers.ask(PAIR, key, "our-id", lambda *answer: answered.set_result(answer), "192.0.2.1")
