@@ -24,6 +24,7 @@ _DEFAULT: dict[str, Any] = {
     "host": None,
     "key_usage": None,
     "extended_key_usage": None,
+    "dns_only": None,
     "effective": None,
     "withdrawn": "",
 }
@@ -47,6 +48,7 @@ def about_json(about: About) -> bytes:
         "host": None if about.exportable else this_host(),
         "key_usage": about.key_usage,
         "extended_key_usage": about.extended_key_usage,
+        "dns_only": about.dns_only,
         "effective": about.effective.strftime(TIME_FORMAT) if about.effective else None,
         "withdrawn": about.withdrawn,
     }
@@ -61,8 +63,9 @@ def about_from_json(text: bytes | None) -> About:
         about = About(
             friendly_name=str(noted["friendly_name"]),
             exportable=bool(noted["exportable"]),
-            key_usage=_usages(noted["key_usage"]),
-            extended_key_usage=_usages(noted["extended_key_usage"]),
+            key_usage=_words(noted["key_usage"]),
+            extended_key_usage=_words(noted["extended_key_usage"]),
+            dns_only=_words(noted["dns_only"]),
             effective=effective.replace(tzinfo=timezone.utc) if effective else None,
             withdrawn=str(noted["withdrawn"]),
         )
@@ -86,5 +89,5 @@ def _schema(text: bytes | None) -> Any:
         return SCHEMA
 
 
-def _usages(found: Any) -> tuple[str, ...] | None:
+def _words(found: Any) -> tuple[str, ...] | None:
     return None if found is None else tuple(str(usage) for usage in found)

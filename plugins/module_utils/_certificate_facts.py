@@ -98,6 +98,8 @@ class CertificateFacts(NamedTuple):
 class About(NamedTuple):
     """What is noted beside a key because neither key, request nor certificate can say it.
 
+    `dns_only` are the XMPP domains where the request has them as DNS names only; elsewhere the request tells.
+
     Usages are those that were asked for; None asks for what is usual. `effective` is when a staged certificate is to be
     put to use. `withdrawn` is what came back into use in place of a certificate that did not prove good.
     """
@@ -106,6 +108,7 @@ class About(NamedTuple):
     exportable: bool = True
     key_usage: tuple[str, ...] | None = None
     extended_key_usage: tuple[str, ...] | None = None
+    dns_only: tuple[str, ...] | None = None
     effective: datetime | None = None
     withdrawn: str = ""
 
@@ -138,6 +141,10 @@ class Request(NamedTuple):
     subject: tuple[tuple[str, str], ...]
     names: tuple[str, ...]
     about: About
+
+    @property
+    def xmpp_domains(self) -> tuple[str, ...]:
+        return xmpp_domains(self.names, self.about)
 
     @property
     def key_usage(self) -> tuple[str, ...]:
@@ -178,6 +185,10 @@ def domain_names(names: Iterable[str]) -> dict[str, list[str]]:
         kind, _separator, value = name.partition(":")
         by_kind.setdefault(kind, []).append(value)
     return by_kind
+
+
+def xmpp_domains(names: Iterable[str], about: About) -> tuple[str, ...]:
+    return tuple(domain_names(names)["xmppAddr"]) if about.dns_only is None else about.dns_only
 
 
 def covers(names: Iterable[str], domain: str) -> bool:

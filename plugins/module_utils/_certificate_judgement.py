@@ -49,6 +49,7 @@ def describe(generation: Generation, usages: Sequence[str]) -> dict[str, Any]:
         "key": {"type": generation.key.type, "size": generation.key.size, "exportable": about.exportable},
         "subject": dict(request.subject) if request else None,
         "names": list(request.names) if request else None,
+        "xmpp_domains_by_dns_name_only": None if about.dns_only is None else list(about.dns_only),
         "digest": request.digest if request else None,
         "key_usage": list(request.key_usage) if request else None,
         "extended_key_usage": list(request.extended_key_usage) if request else None,

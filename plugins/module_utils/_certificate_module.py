@@ -61,6 +61,8 @@ def run(module: Any) -> None:
         now_there = jobs if module.check_mode else _jobs(files, entries)
     except RecordError as exc:
         module.fail_json(msg=str(exc), problems=[problem.as_dict() for problem in exc.problems])
+    except sources.LibraryMissingError as exc:
+        module.fail_json(msg=f"{exc}; it comes with the installed proxy")
     except OSError as exc:
         hint = (
             "run the task as the owner of the directory (become)" if isinstance(exc, PermissionError) else "see to it"

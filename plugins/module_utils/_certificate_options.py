@@ -39,6 +39,7 @@ ENTRY: dict[str, dict[str, Any]] = {
     "sip_domains": {"type": "list", "elements": "str"},
     "xmpp_domains": {"type": "list", "elements": "str"},
     "extra_sans": {"type": "list", "elements": "str"},
+    "dns_names_only": {"type": "bool"},
     "key_usage": {"type": "list", "elements": "str", "no_log": False},
     "extended_key_usage": {"type": "list", "elements": "str", "no_log": False},
     "digest": {"type": "str", "choices": ["sha256", "sha384", "sha512"]},
@@ -92,6 +93,7 @@ class Wanted(NamedTuple):
     sip_domains: tuple[str, ...] | None
     xmpp_domains: tuple[str, ...] | None
     extra_sans: tuple[str, ...] | None
+    dns_names_only: bool | None
     certificate: str | None
     chain: str | None
     password: str | None
@@ -159,6 +161,7 @@ def _entry(check: _Checker, raw: Mapping[str, Any]) -> Wanted:
         sip_domains=check.each("sip_domains", raw["sip_domains"], names.domain),
         xmpp_domains=check.each("xmpp_domains", raw["xmpp_domains"], names.domain),
         extra_sans=check.each("extra_sans", raw["extra_sans"], extra_san),
+        dns_names_only=raw["dns_names_only"],
         certificate=raw["certificate"],
         chain=raw["chain"],
         password=raw["password"],

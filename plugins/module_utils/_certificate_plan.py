@@ -20,7 +20,6 @@ from ._certificate_facts import (
     CertificateFacts,
     Generation,
     KeyFacts,
-    domain_names,
     in_time,
     newest,
 )
@@ -85,7 +84,7 @@ class _Planner:
             about = base.about._replace(effective=None, withdrawn="") if base else About()
             base = Generation(0, given.key, None, given.facts, (), about)
         self.request = request(wanted, base)
-        self.xmpp_domains = domain_names(self.request.names)["xmppAddr"]
+        self.xmpp_domains = self.request.xmpp_domains
 
     def run(self, given: Given | None, authority: Authority | None) -> Plan:
         wanted, current = self.wanted, self.current

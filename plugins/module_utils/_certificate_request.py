@@ -11,8 +11,18 @@ from __future__ import annotations
 
 from typing import Any, Sequence
 
-from ._certificate_facts import CURVES, DEFAULT_KEY_SIZE, SUBJECT, About, Generation, Request, domain_names
+from ._certificate_facts import (
+    CURVES,
+    DEFAULT_KEY_SIZE,
+    SUBJECT,
+    About,
+    Generation,
+    Request,
+    domain_names,
+    xmpp_domains,
+)
 from ._certificate_options import Wanted
+from ._records import names
 from ._records.errors import Problem, RecordError
 
 
@@ -39,13 +49,14 @@ def request(entry: Wanted, base: Generation | None) -> Request:
     default_size = base.key.size if base is not None and same_type else CURVES.get(key_type, DEFAULT_KEY_SIZE)
     held_digest = base.request.digest if base is not None and base.request else "sha256"
     size = entry.key_size or default_size
+    dns_only = _first(entry.dns_names_only, base is not None and base.about.dns_only is not None)
     return Request(
         key_type=key_type,
         key_size=size,
         digest=entry.digest or held_digest,
         subject=tuple((option, subject[option]) for option in SUBJECT if subject.get(option)),
-        names=alternative_names(subject["common_name"], sip, xmpp, extra),
-        about=_about(entry, base),
+        names=alternative_names(subject["common_name"], sip, xmpp, extra, dns_only),
+        about=_about(entry, base)._replace(dns_only=tuple(xmpp) if dns_only else None),
     )
 
 
@@ -59,6 +70,13 @@ def _about(entry: Wanted, base: Generation | None) -> About:
     )
 
 
+def is_domain(text: str) -> bool:
+    try:
+        return bool(names.domain(text))
+    except ValueError:
+        return False
+
+
 def _first(*values: Any) -> Any:
     return next(value for value in values if value is not None)
 
@@ -68,23 +86,28 @@ def _plain(extra: Sequence[str]) -> list[str]:
 
 
 def alternative_names(
-    common_name: str, sip: Sequence[str], xmpp: Sequence[str], extra: Sequence[str]
-) -> tuple[str, ...]:  # fmt: skip
+    common_name: str, sip: Sequence[str], xmpp: Sequence[str], extra: Sequence[str], dns_only: bool = False
+) -> tuple[str, ...]:
     """The common name always stands among the alternative names too, because TLS looks only there."""
     found = {f"DNS:{common_name}", *extra, *(f"DNS:sip.{domain}" for domain in sip)}
     for domain in xmpp:
-        found.update((f"DNS:{domain}", f"SRVName:_xmpp-server.{domain}", f"xmppAddr:{domain}"))
+        found.add(f"DNS:{domain}")
+        if not dns_only:
+            found.update((f"SRVName:_xmpp-server.{domain}", f"xmppAddr:{domain}"))
     return tuple(sorted(found))
 
 
 def _held(base: Generation | None) -> tuple[dict[str, str], Sequence[str], Sequence[str], Sequence[str]]:
     """Subject, SIP domains, XMPP domains and further names that the newest request has."""
     held = (base.request or base.certificate) if base else None
-    if held is None:
+    if base is None or held is None:
         return {}, (), (), ()
     subject = dict(held.subject)
+    if base.request is None and not is_domain(subject.get("common_name", "")):
+        # A certificate from elsewhere may have anything as its common name.
+        subject.pop("common_name", None)
     kinds = domain_names(held.names)
-    xmpp = kinds["xmppAddr"]
+    xmpp = xmpp_domains(held.names, base.about)
     rest = [name for name in kinds["DNS"] if name not in xmpp]
     sip = [name[4:] for name in rest if name.startswith("sip.")]
     extra = [f"DNS:{name}" for name in rest if not name.startswith("sip.") and name != subject.get("common_name")]

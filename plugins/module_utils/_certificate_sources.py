@@ -22,6 +22,10 @@ from ._certificate_steps import Authority, Current, Given
 from ._records.errors import Problem, RecordError
 
 
+class LibraryMissingError(Exception):
+    """Only the library could tell; a host that is still to get it is not to be blamed."""
+
+
 class Taken(NamedTuple):
     """The certificates from the options, ours first, and a key that came along; or the file that is still awaited."""
 
@@ -38,6 +42,7 @@ def given(files: Files, entry: Wanted, current: Current, now: datetime) -> Taken
     found: list[Any] = []
     key: Any = None
     problems: list[Problem] = []
+    unread: list[bundle.Source | None] = []
     for option in ("certificate", "chain", "ca_cert"):
         value = getattr(entry, option)
         if value is None:
@@ -47,6 +52,7 @@ def given(files: Files, entry: Wanted, current: Current, now: datetime) -> Taken
             if source is None and option == "certificate":
                 return Taken([], None, None, value)
             if not crypto.AVAILABLE:
+                unread.append(source)
                 continue
             held = bundle.load(source, entry.password if option == "certificate" else None)
         except ValueError as exc:
@@ -58,9 +64,8 @@ def given(files: Files, entry: Wanted, current: Current, now: datetime) -> Taken
         found.append(held.certificates)
     if problems:
         raise RecordError(problems)
-    if not crypto.AVAILABLE:
-        message = "it cannot be read without the library `cryptography`"
-        raise RecordError([Problem(entry.place, "certificate", message, "install the edge first")])
+    if unread and unread[0] is not None and b"-----BEGIN" not in unread[0].content:
+        raise LibraryMissingError(f"{entry.certificate}: it may hold a key, and cannot be read without `cryptography`")
     return _ours(files, entry, keys, found, key, now)
 
 

@@ -89,6 +89,12 @@ options:
     description: Further host names and IP addresses for the subject alternative names. A name may begin with C(*.).
     type: list
     elements: str
+  dns_names_only:
+    description:
+      - Whether the request names the O(xmpp_domains) as DNS names only, without SRVName and xmppAddr.
+      - Public CAs certify nothing else, and C(community.crypto) refuses to send other requests to an ACME CA.
+      - A new request has V(false).
+    type: bool
   key_usage:
     description:
       - What the key may be used for, in the words of RFC 5280, such as V(digitalSignature), or of OpenSSL, such as V(Digital Signature).
@@ -245,6 +251,9 @@ options:
         description: See O(extra_sans).
         type: list
         elements: str
+      dns_names_only:
+        description: See O(dns_names_only).
+        type: bool
       key_usage:
         description: See O(key_usage).
         type: list
@@ -408,10 +417,11 @@ EXAMPLES = r"""
   xmpp.federation.edge_certificate:
     previous: true
 
-- name: Have the request signed by ACME; see playbooks/certificate_acme.yml for the whole
+- name: Make the request that ACME takes; playbooks/certificate_acme.yml does the whole
   xmpp.federation.edge_certificate:
     state: requested
     xmpp_domains: [example.org, example.net]
+    dns_names_only: true
     renew_before: 30
 
 - name: Take the certificate out of use and remove it

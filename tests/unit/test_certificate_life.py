@@ -344,6 +344,22 @@ def test_extended_key_usage_by_its_names(sure: Run, given: list[str], told: list
     assert entry["key_usage"] == ["digitalSignature", "cRLSign"]
 
 
+def test_dns_names_only(sure: Run, run: Run, config_dir: Path, ca: Ca) -> None:
+    options = {**QUICK, "dns_names_only": True, "extra_sans": ["more.example"]}
+    entry = one(sure(**options))
+    assert entry["names"] == ["DNS:a.example", "DNS:more.example", "DNS:xn--bcher-kva.example"]
+    # Which of them are our domains is not forgotten.
+    assert run()["changed"] is False
+    assert "cover the XMPP domain xn--bcher" in run(certificate=ca.sign(entry["csr"], names=["a.example"]))["msg"]
+    sure(certificate=ca.sign(entry["csr"]))
+    in_use(config_dir)
+    # A domain that was only a name before makes no other request, but counts from now on.
+    moved = sure(xmpp_domains=[*certificates.DOMAINS, "more.example"], extra_sans=[])
+    assert one(moved)["csr"] == entry["csr"]
+    full = one(sure(dns_names_only=False))
+    assert "SRVName:_xmpp-server.more.example" in full["names"]
+
+
 # A run that is killed
 
 

@@ -150,6 +150,7 @@ CHANGES = [
     ("xmpp_domains", ["a.example"]),
     ("extra_sans", ["more.example"]),
     ("digest", "sha512"),
+    ("dns_names_only", True),
     ("key_usage", ["digitalSignature", "nonRepudiation"]),
     ("extended_key_usage", ["serverAuth"]),
     ("extended_key_usage", ["serverAuth", "1.3.6.1.5.5.7.3.17"]),
