@@ -168,6 +168,19 @@ def test_78_the_addresses_beside_a_refused_one_are_used():
     run(test)
 
 
+def test_78_the_inside_server_is_not_called_by_another_address_of_its_host():
+    async def test() -> None:
+        async with world() as here:
+            here.dns.zones = type(here.dns.zones)(
+                {THEIRS: [f"{STARTTLS} 0 0 {here.inside.port} xmpp", "xmpp 60 IN AAAA ::1"]}, None
+            )
+            await here.inside.send_message(DESK, BOB, "x")
+            line = await here.audit.wait("refused", reason="address_refused")
+            assert (line["address"], line["text"]) == ("::1", "the inside server")
+
+    run(test)
+
+
 @pytest.mark.parametrize(("who", "why"), [("edge", "this edge itself"), ("inside", "the inside server")])
 def test_78_our_own_ports_are_never_called_even_where_all_is_on_one_machine(who, why):
     async def test() -> None:

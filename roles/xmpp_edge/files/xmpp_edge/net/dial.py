@@ -183,8 +183,11 @@ class Dialer:
                 return kind
         if port in self.ports() and is_ours(address):
             return "this edge itself"
-        if port == snapshot.inside.port and parsed(address) in await _named(snapshot.inside.host):
-            return "the inside server"
+        if port == snapshot.inside.port:
+            inside = await _named(snapshot.inside.host)
+            # Where it is on this host, it may listen on each of its addresses.
+            if parsed(address) in inside or (is_ours(address) and any(is_ours(str(each)) for each in inside)):
+                return "the inside server"
         return None
 
 
