@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 EXAMPLE = re.compile(r"<!-- file (\S+) -->\n```yaml\n(.*?)```", re.DOTALL)
 LINK = re.compile(r"\]\(([^)#]+)(?:#[^)]*)?\)")
-PAGES = sorted(path for pattern in ("*.md", "docs/*.md", "roles/*/README.md") for path in tree.ROOT.glob(pattern))
+PAGES = sorted(path for pattern in ("*.md", "docs/**/*.md", "roles/*/README.md") for path in tree.ROOT.glob(pattern))
 
 
 @pytest.fixture
