@@ -11,34 +11,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Container
-from typing import Protocol
 
 from ..config import Partner
-from .connection import Connection
 from .dial import Candidate, Dialer, DialFailed
 from .resolve import NOT_FOUND, TIMEOUT
-
-
-class Trial(Protocol):
-    """One stream that is being opened, and may not come about."""
-
-    @property
-    def connection(self) -> Connection: ...
-
-    @property
-    def endpoint(self) -> str: ...
-
-    @property
-    def outcome(self) -> asyncio.Future[DialFailed | None]:
-        """None when the stream is as it should be."""
-
-    @property
-    def weakness(self) -> str | None:
-        """What one more attempt may leave out, because this one has failed by it and the record can do without."""
-
-    def let_go(self, condition: str | None, text: str) -> None:
-        """It is not wanted any more."""
-
+from .trial import Trial
 
 _SHARE = 2 / 3
 """Of the time that is left, for one address: a server that takes the connection and then hangs is not the last hope."""

@@ -9,7 +9,6 @@ no more of it; what may not have arrived is told all the same.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Container
 from typing import TYPE_CHECKING, Any
@@ -28,45 +27,31 @@ from ..stream.actions import (
     Unsent,
 )
 from .carrier import Carrier
-from .connection import Connection, Machine
+from .connection import Connection
 from .dial import Candidate, DialFailed
-from .dialled import Dialled
 from .facts import Facts, security
 from .handover import Handover
 from .rejudge import no_longer
 from .resolve import TIMEOUT
+from .trial import Trial
 
 if TYPE_CHECKING:
     from .route import Route
 
 
-class Outgoing:
+class Outgoing(Trial):
     """The stream and its connection."""
 
     def __init__(self, route: Route, partner: Partner, candidate: Candidate, avoid: Container[str]) -> None:
+        super().__init__(route.current, route.pair, partner, candidate, avoid)
         self.route = route
-        self.current = route.current
-        self.endpoint = str(candidate)
-        self.connection = Connection(self, self.current)
-        self.machine: Dialled | None = None
         self.carrier: Carrier | None = None
         """Stanzas can be sent, or could."""
         self.proven: Authenticated | None = None
-        self.outcome: asyncio.Future[DialFailed | None] = self.connection.loop.create_future()
         self.since = 0.0
         self.up_at = 0.0
-        self._partner = partner
-        self._candidate = candidate
-        self._avoid = avoid
-        self._let_go = False
-        self._connected = False
         self._reason = ""
         self._handover: Handover | None = None
-
-    @property
-    def weakness(self) -> str | None:
-        """What one more attempt may leave out, because this one has failed by it and the record can do without."""
-        return self.machine.retry_without if self.machine is not None else None
 
     @property
     def greeted(self) -> bool:
@@ -80,11 +65,10 @@ class Outgoing:
 
     def let_go(self, condition: str | None, text: str) -> None:
         """The route goes on without it; it closes by itself."""
-        self._let_go = True
         if self.carrier is not None:
             self.carrier.spend()
-            self.route.everyone.leaving[self.connection] = self.route.pair.remote
-        self.connection.close(condition, text)
+            self.route.everyone.leaving[self.connection] = self.pair.remote
+        super().let_go(condition, text)
 
     def describe(self) -> dict[str, Any]:
         """For `xmpp-edge streams`."""
@@ -102,10 +86,10 @@ class Outgoing:
         machine, channel, proven = self.machine, self.connection.channel, self.proven
         known: dict[str, Any] = {}
         if machine is not None and machine.tls is not None and channel is not None:
-            known = security(machine.tls, channel, self.route.pair.remote)
+            known = security(machine.tls, channel, self.pair.remote)
         return Facts(
             self.endpoint,
-            self._connected,
+            self.connected,
             direct=self._candidate.direct,
             handshake=channel is not None,
             reason=self._reason,
@@ -132,34 +116,6 @@ class Outgoing:
 
     # Owner of a Connection
 
-    def opened(self, connection: Connection) -> None:
-        if self._let_go:
-            connection.abort()
-            return
-        self.endpoint = str(self._candidate.at(connection.peer))
-        self._connected = True
-        connection.start()
-        assert self.machine is not None
-        if self._candidate.direct:
-            pair = self.route.pair
-            connection.start_tls(self.current.tls.client(pair.local, pair.remote, direct=True))
-        else:
-            connection.perform(self.machine.connected(connection.loop.time()))
-
-    def machine_for(self, connection: Connection) -> Machine:
-        pair = self.route.pair
-        self.machine = Dialled(
-            pair=pair,
-            purpose="stanzas",
-            partner=self._partner,
-            credentials=self.current.credentials(pair.local),
-            settings=self.current.settings,
-            now=connection.loop.time(),
-            avoid=self._avoid,
-        )
-        self.machine.direct = self._candidate.direct
-        return self.machine
-
     def act(self, connection: Connection, action: Any) -> None:
         if isinstance(action, Deliver):
             assert action.pair is not None
@@ -175,8 +131,7 @@ class Outgoing:
         elif isinstance(action, Room):
             self.route.drain()
         elif isinstance(action, StartTls):
-            pair = self.route.pair
-            connection.start_tls(self.current.tls.client(pair.local, pair.remote))
+            self._start_tls()
         elif isinstance(action, Authenticated):
             self._authenticated(connection, action)
         elif isinstance(action, Failed):
@@ -219,8 +174,4 @@ class Outgoing:
         if self._handover is None:
             assert self.machine is not None
             self._handover = Handover(self.connection, self.machine, self.route.everyone.handing_on)
-        self._handover.asked(count, (self.route.pair.remote,))
-
-    def _settle(self, outcome: DialFailed | None) -> None:
-        if not self.outcome.done():
-            self.outcome.set_result(outcome)
+        self._handover.asked(count, (self.pair.remote,))

@@ -18,12 +18,13 @@ from ..config import Difference, Partner
 from ..current import Current
 from ..stream.actions import Action, Closed, Pair, Ready, Refused, StartTls, Verified
 from .attempt import establish
-from .connection import Connection, Machine
+from .connection import Connection
 from .dial import Candidate, Dialer, DialFailed
 from .dialled import Dialled
 from .questions import Answer, Question, Questions
 from .resolve import TIMEOUT
 from .tasks import watched
+from .trial import Trial
 
 _AT_ONCE = 16
 """Questions that the partner's server has not answered; more wait, so that it is our order that counts."""
@@ -184,58 +185,18 @@ class _Questioner(Dialled):
         actions.append(Ready())
 
 
-class _Inquiry:
+class _Inquiry(Trial):
     """One connection to the authoritative server."""
 
+    purpose = "verify"
+    kind = _Questioner
+
     def __init__(self, verifier: Verifier, candidate: Candidate, avoid: Container[str]) -> None:
+        super().__init__(verifier.current, verifier.pair, verifier.partner, candidate, avoid)
         self.verifier = verifier
-        self.current = verifier.current
-        self.endpoint = str(candidate)
-        self.connection = Connection(self, self.current)
-        self.machine: _Questioner | None = None
-        self.outcome: asyncio.Future[DialFailed | None] = self.connection.loop.create_future()
-        self._candidate = candidate
-        self._avoid = avoid
-        self._let_go = False
         self._refused = ""
 
-    @property
-    def weakness(self) -> str | None:
-        """What one more attempt may leave out, because this one has failed by it and the record can do without."""
-        return self.machine.retry_without if self.machine is not None else None
-
-    def let_go(self, condition: str | None, text: str) -> None:
-        """Close it; what it says from now on does not matter."""
-        self._let_go = True
-        self.connection.close(condition, text)
-
     # Owner of a Connection
-
-    def opened(self, connection: Connection) -> None:
-        if self._let_go:
-            connection.abort()
-            return
-        self.endpoint = str(self._candidate.at(connection.peer))
-        connection.start()
-        assert self.machine is not None
-        if self._candidate.direct:
-            self._start_tls(direct=True)
-        else:
-            connection.perform(self.machine.connected(connection.loop.time()))
-
-    def machine_for(self, connection: Connection) -> Machine:
-        pair = self.verifier.pair
-        self.machine = _Questioner(
-            pair=pair,
-            purpose="verify",
-            partner=self.verifier.partner,
-            credentials=self.current.credentials(pair.local),
-            settings=self.current.settings,
-            now=connection.loop.time(),
-            avoid=self._avoid,
-        )
-        self.machine.direct = self._candidate.direct
-        return self.machine
 
     def act(self, connection: Connection, action: Any) -> None:
         if self._let_go:
@@ -243,7 +204,7 @@ class _Inquiry:
         if isinstance(action, Verified):
             self.verifier.answered(action)
         elif isinstance(action, StartTls):
-            self._start_tls(direct=False)
+            self._start_tls()
         elif isinstance(action, Ready):
             self._settle(None)
         elif isinstance(action, Refused):
@@ -258,11 +219,3 @@ class _Inquiry:
             self._settle(DialFailed(TIMEOUT, self._refused or text))
         elif not self._let_go:
             self.verifier.over("remote-connection-failed")
-
-    def _start_tls(self, *, direct: bool) -> None:
-        pair = self.verifier.pair
-        self.connection.start_tls(self.current.tls.client(pair.local, pair.remote, direct=direct))
-
-    def _settle(self, outcome: DialFailed | None) -> None:
-        if not self.outcome.done():
-            self.outcome.set_result(outcome)
