@@ -18,8 +18,9 @@ from time import monotonic
 from typing import Any
 
 from ..current import Current
-from ..net.connection import Connection, Machine
+from ..net.connection import Connection
 from ..net.ledger import Ledger, is_clean
+from ..net.sides import Machine
 from ..net.tasks import watched
 from ..stream.actions import Closed, Deliver, Ready, Refused, Send
 from ..stream.component import Component

@@ -31,10 +31,11 @@ from ..stream.actions import (
 )
 from ..stream.inbound import Inbound
 from ..xml.stanza import Stanza
-from .connection import Connection, Machine
+from .connection import Connection
 from .handover import HandingOn, Handover
 from .pace import Pace
 from .rejudge import no_longer
+from .sides import Machine
 from .strangers import Strangers, address_key
 from .verify import Verifiers
 

@@ -13,9 +13,10 @@ from typing import Any
 from ..config import Partner
 from ..current import Current
 from ..stream.actions import Closed, Pair
-from .connection import Connection, Machine
+from .connection import Connection
 from .dial import Candidate, DialFailed
 from .dialled import Dialled
+from .sides import Machine
 
 
 class Trial(ABC):
