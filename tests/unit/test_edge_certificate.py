@@ -752,3 +752,14 @@ def test_single_options_are_those_of_a_list_entry() -> None:
     assert set(told) - {"certificates"} == set(entry) == set(options.ENTRY)
     assert all(one["description"] == f"See O({name})." for name, one in entry.items())
     assert set(options.OPTIONS) == {*options.ENTRY, "certificates", "config_dir"}
+
+
+def test_the_role_takes_what_the_module_takes() -> None:
+    path = Path(__file__).resolve().parents[2] / "roles/xmpp_edge/meta/argument_specs.yml"
+    specs = yaml.safe_load(path.read_text(encoding="utf-8"))["argument_specs"]
+    for point in ("main", "certificate"):
+        told = specs[point]["options"]["xmpp_edge_certificate"]["options"]
+        assert set(told) == set(options.ENTRY)
+        for name, one in told.items():
+            for key in ("type", "elements", "choices"):
+                assert one.get(key) == options.ENTRY[name].get(key), f"{point}: {name}.{key}"
