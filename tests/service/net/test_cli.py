@@ -91,6 +91,16 @@ async def told(process) -> str:
         return (await asyncio.get_running_loop().sock_recv(process.told, 4096)).decode()
 
 
+def test_an_option_before_the_command_counts_as_one_behind_it(records, capsys):
+    records.write()
+    place = str(records.directory)
+    for arguments in (["--config-dir", place, "--json", "check"], ["check", "--config-dir", place, "--json"]):
+        assert cli.main(arguments) == cli.OK
+        assert json.loads(capsys.readouterr().out)["valid"] is True
+    assert cli.main(["--run-dir", place, "status"]) == cli.UNREACHABLE
+    assert f"There is no {place}/control.sock" in capsys.readouterr().err
+
+
 def test_check_says_valid_with_the_hash_and_invalid_with_every_problem(records, capsys):
     records.write()
     code, out, _unused = ask(records, capsys, "check", "--json")

@@ -19,11 +19,13 @@ from .records.errors import RecordError
 from .release import RELEASE
 
 OK, NO, USAGE, UNREACHABLE, NO_START = range(5)
+_DEFAULTS = {"config_dir": Path("/etc/xmpp-edge"), "run_dir": Path("/run/xmpp-edge"), "json": False}
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and give its exit code."""
-    options = _parser().parse_args(arguments)
+    # A default of the parser would win over an option that stands before the command; one of the namespace does not.
+    options = _parser().parse_args(arguments, argparse.Namespace(**_DEFAULTS))
     commands = {"run": _run, "check": _check, "status": _status, "streams": _streams}
     commands |= {"reload": _reload, "drain": _drain, "test": _test}
     try:
@@ -37,11 +39,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
-    for name, default, meaning in (
-        ("--config-dir", "/etc/xmpp-edge", "where the records are"),
-        ("--run-dir", "/run/xmpp-edge", "where the control socket is"),
+    for name, dest, meaning in (
+        ("--config-dir", "config_dir", "where the records are"),
+        ("--run-dir", "run_dir", "where the control socket is"),
     ):
-        common.add_argument(name, type=Path, default=argparse.SUPPRESS, metavar="DIR", help=f"{meaning} ({default})")
+        text = f"{meaning} ({_DEFAULTS[dest]})"
+        common.add_argument(name, type=Path, default=argparse.SUPPRESS, metavar="DIR", help=text)
     common.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="answer as JSON")
     parser = argparse.ArgumentParser(
         prog="xmpp-edge",
@@ -50,7 +53,6 @@ def _parser() -> argparse.ArgumentParser:
         " 2 wrong usage; 3 the running service cannot be reached; 4 the service cannot start.",
         parents=[common],
     )
-    parser.set_defaults(config_dir=Path("/etc/xmpp-edge"), run_dir=Path("/run/xmpp-edge"), json=False)
     parser.add_argument("--version", action="version", version=f"xmpp-edge {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, meaning in (
