@@ -198,7 +198,7 @@ CASES = (
           "net/test_cli.py::test_check_says_valid_with_the_hash_and_invalid_with_every_problem"),
     _case(97, AVAILABILITY, "Certificate files are replaced while a handshake is under way",
           "it ends with the old pair, the next has the new one; key and certificate never differ",
-          "net/test_tls_incoming.py::test_a_certificate_that_changes_within_a_handshake_does_not_disturb_it"),
+          "net/test_tls_certificates.py::test_a_certificate_that_changes_within_a_handshake_does_not_disturb_it"),
     _case(98, AVAILABILITY, "No file descriptor left", "accepting pauses, nothing ends",
           "net/test_cli.py::test_no_file_descriptor_left_is_survived"),
     _case(99, AVAILABILITY, "The clock jumps",

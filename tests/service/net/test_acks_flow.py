@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from .harness import ALICE, OURS, THEIRS, eventually, run
-from .test_routes_tls import FULL, facing, say
+from .tls_world import FULL, facing, say
 
 MOST = 50
 

@@ -14,8 +14,7 @@ import pytest
 from peers.scripted import Scripted, Session
 
 from .harness import ALICE, BOB, OURS, THEIRS, TLS_OR_DIALBACK, World, error, eventually, quick, run, world
-from .test_routes_tls import FULL, Authorities, facing, lend, say, secured
-from .test_tls_incoming import EXTERNAL, HELLO, prove, secure
+from .tls_world import EXTERNAL, FULL, HELLO, Authorities, facing, lend, prove, say, secure, secured
 
 DESK = f"{ALICE}/desk"
 OTHER = "other.example"

@@ -6,19 +6,16 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import gc
 import socket
 import weakref
-from collections.abc import Callable
 
 import pytest
 from OpenSSL import SSL
-from peers.authority import Authority, Pair, self_signed
+from peers.authority import self_signed
 from peers.raw import RawPeer
-from peers.tls import Options, SecureStream, TlsError, context
+from peers.tls import Options, TlsError, context
 from xmpp_edge.current import Bounds
-from xmpp_edge.net.listener import ListenError
 
 from .harness import (
     ALICE,
@@ -26,81 +23,22 @@ from .harness import (
     OURS,
     PLAIN,
     THEIRS,
-    TLS,
     TLS_OR_DIALBACK,
     Records,
-    World,
-    error,
     eventually,
-    quick,
     run,
     world,
 )
-from .test_incoming import header
-
-HELLO = header(**{"from": THEIRS, "to": OURS})
-STARTTLS = b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"
-EXTERNAL = (
-    b"<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>"
-    + base64.b64encode(THEIRS.encode())
-    + b"</auth>"
+from .tls_world import (
+    HELLO,
+    STARTTLS,
+    direct,
+    proceed,
+    prove,
+    secure,
+    secured,
+    speak,
 )
-ALPN = Options(alpn=(b"xmpp-server",), sni=OURS)
-
-
-class Authorities:
-    """One for us and one for the partner, made once: keys take time."""
-
-    ours = Authority("Our CA")
-    theirs = Authority("Their CA")
-    identity = ours.issue(OURS, common_name="first")
-    partner = theirs.issue(THEIRS)
-
-
-def secured(partner: dict | None = None, direct: bool = True) -> Callable[[Records], None]:
-    def change(records: Records) -> None:
-        records.certify(Authorities.identity, Authorities.theirs, **(partner or TLS))
-        if direct:
-            records.edge["direct_tls_port"] = 5270
-
-    return change
-
-
-async def proceed(here: World, behind: bytes = b"") -> RawPeer:
-    """A connection that is about to speak TLS."""
-    peer = await RawPeer.connect(here.address)
-    await peer.send(HELLO)
-    await peer.until(rb"<starttls .*</stream:features>")
-    await peer.send(STARTTLS + behind)
-    await peer.until(rb"<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
-    return peer
-
-
-async def secure(here: World, identity: Pair | None = Authorities.partner, behind: bytes = b"") -> RawPeer:
-    peer = await proceed(here, behind)
-    await peer.start_tls(identity, Options(sni=OURS))
-    return peer
-
-
-async def direct(here: World, identity: Pair | None = Authorities.partner, options: Options = ALPN) -> RawPeer:
-    peer = await RawPeer.connect(here.direct_address)
-    await peer.start_tls(identity, options)
-    return peer
-
-
-async def prove(peer: RawPeer) -> None:
-    """SASL EXTERNAL, to the features of the proven stream."""
-    await peer.send(HELLO)
-    await peer.until(rb"EXTERNAL.*</stream:features>")
-    await peer.send(EXTERNAL)
-    await peer.until(rb"<success")
-    await peer.send(HELLO)
-    await peer.until(rb"<stream:features.*?(/>|</stream:features>)")
-
-
-async def say(here: World, peer: RawPeer, number: int = 1) -> None:
-    await peer.send(f"<message from='{BOB}' to='{ALICE}' id='m{number}'><body>hi</body></message>".encode())
-    await here.inside.mailbox(ALICE).wait(lambda stanza: stanza.id == f"m{number}")
 
 
 @pytest.mark.parametrize("way", ["starttls", "direct"])
@@ -109,7 +47,7 @@ def test_external_proves_a_partner(way):
         async with world(change=secured()) as here:
             peer = await (secure(here) if way == "starttls" else direct(here))
             await prove(peer)
-            await say(here, peer)
+            await speak(here, peer)
             told = await here.audit.wait("authenticated", direction="in")
             assert {name: told[name] for name in ("method", "encrypted", "trusted")} == {
                 "method": "sasl_tls",
@@ -158,7 +96,7 @@ def test_what_comes_in_plain_behind_starttls_is_thrown_away(behind):
         async with world(change=secured()) as here:
             peer = await secure(here, behind=behind)
             await prove(peer)
-            await say(here, peer)
+            await speak(here, peer)
 
     run(test)
 
@@ -363,180 +301,6 @@ def test_stopping_says_goodbye_within_tls_and_waits_for_no_handshake():
     run(test)
 
 
-# Certificates of ours
-
-
-def shown(peer: RawPeer) -> str:
-    return peer.tls.peer_chain[0].subject.rfc4514_string()
-
-
-def test_the_name_asked_for_gets_its_certificate_and_others_the_default():
-    def change(records: Records) -> None:
-        secured()(records)
-        Authorities.ours.issue("second.example", common_name="second").write(records.directory, "second")
-        records.edge["domains"].append("second.example")
-
-    async def test() -> None:
-        async with world(change=change) as here:
-            for name, certificate in (
-                (OURS, "first"),
-                ("second.example", "second"),
-                ("wrong.example", "first"),
-                (None, "first"),
-            ):
-                peer = await direct(here, options=Options(sni=name))
-                assert shown(peer) == f"CN={certificate}"
-            status = here.service.status()
-            assert [each["usage"] for each in status["certificates"]] == ["external", "second"]
-            assert status["warnings"] == []
-
-    run(test)
-
-
-def test_a_new_certificate_is_shown_to_new_connections_and_leaves_streams_alone():
-    async def test() -> None:
-        async with world(change=secured()) as here:
-            old = await secure(here)
-            await prove(old)
-            half = await proceed(here)
-            Authorities.ours.issue(OURS, common_name="renewed").write(here.records.directory)
-            assert (await here.reload())["changed"]
-            assert shown(await secure(here)) == "CN=renewed"
-            await half.start_tls(Authorities.partner, Options(sni=OURS))
-            await prove(half)
-            await say(here, old)
-            assert (await here.audit.wait("certificates"))["certificates"][0]["names"] == [OURS]
-
-    run(test)
-
-
-def test_a_certificate_that_changes_within_a_handshake_does_not_disturb_it():
-    async def test() -> None:
-        async with world(change=secured()) as here:
-            tls = SSL.Connection(context(Authorities.partner, server=False), None)
-            tls.set_connect_state()
-            reader, writer = await asyncio.open_connection(*here.direct_address)
-            with pytest.raises(SSL.WantReadError):
-                tls.do_handshake()
-            first = tls.bio_read(10_000)
-            writer.write(first[:50])
-            await eventually(lambda: bool(here.service.incomings.strangers))
-            Authorities.ours.issue(OURS, common_name="renewed").write(here.records.directory)
-            await here.reload()
-            writer.write(first[50:])
-            stream = await SecureStream(reader, writer, tls)._shaken()
-            assert stream.peer_chain[0].subject.rfc4514_string() == "CN=first"
-            writer.close()
-
-    run(test)
-
-
-@pytest.mark.parametrize("flaw", ["other key", "no certificate", "weak"])
-def test_a_certificate_of_no_use_makes_the_reload_fail_and_the_old_stays(flaw):
-    async def test() -> None:
-        async with world(change=secured()) as here:
-            fresh = Authorities.ours.issue(OURS, common_name="renewed", key="rsa1024" if flaw == "weak" else "ec")
-            place = fresh.write(here.records.directory).resolve()
-            if flaw == "other key":
-                (place / "key.pem").write_bytes(Authorities.identity.key_pem)
-            elif flaw == "no certificate":
-                (place / "cert.pem").write_bytes(b"")
-            answer = await here.reload()
-            assert "The certificate assigned to external" in answer["error"]
-            assert "old configuration stays" in answer["error"]
-            assert shown(await secure(here)) == "CN=first"
-
-    run(test)
-
-
-def test_without_a_certificate_there_is_no_tls_until_there_is_one():
-    async def test() -> None:
-        async with world(change=lambda records: records.edge.update(direct_tls_port=5270)) as here:
-            peer = await RawPeer.connect(here.address)
-            await peer.send(HELLO)
-            assert b"starttls" not in (await peer.until(rb"<stream:features>.*</stream:features>"))[0]
-            assert here.service.direct_listener.addresses == []
-            assert ["no certificate" in text for text in here.service.status()["warnings"]] == [True]
-            secured()(here.records)
-            assert (await here.reload())["changed"]
-            await prove(await direct(here))
-            await prove(await secure(here))
-            assert here.service.status()["warnings"] == []
-            assert [each["direct_tls"] for each in here.service.status()["listening"]] == [False, True]
-            here.records.edge["direct_tls_port"] = None
-            await here.reload()
-            assert here.service.direct_listener.addresses == []
-
-    run(test)
-
-
-def test_a_direct_port_that_cannot_be_had_leaves_all_as_it_was(monkeypatch):
-    async def test() -> None:
-        async with world(change=secured(direct=False)) as here:
-            before = here.service.listener.addresses
-
-            async def taken(*_unused: object) -> None:
-                raise ListenError("127.0.0.1", 5270, OSError(98, "Address already in use"), "direct_tls_port")
-
-            monkeypatch.setattr(here.service.direct_listener, "bind", taken)
-            here.records.edge |= {"direct_tls_port": 5270, "listen": ["127.0.0.1", "127.0.0.2"]}
-            answer = await here.reload()
-            assert "Check `listen` and `direct_tls_port`." in answer["error"]
-            assert here.service.listener.addresses == before
-            await secure(here)
-
-    run(test)
-
-
-def test_a_certificate_of_no_use_at_the_start_keeps_nobody_away_who_needs_none():
-    def change(records: Records) -> None:
-        place = Authorities.identity.write(records.directory).resolve()
-        (place / "key.pem").unlink()
-
-    async def test() -> None:
-        async with world(change=change) as here:
-            await here.partner.send_message(BOB, ALICE, "in")
-            await here.inside.mailbox(ALICE).wait(lambda stanza: stanza.body == "in")
-            assert "key.pem" in (await here.audit.wait("warning"))["text"]
-
-    run(test)
-
-
-def test_what_expires_soon_is_warned_of():
-    def change(records: Records) -> None:
-        secured()(records)
-        Authorities.ours.issue(OURS, days=(-30, -2)).write(records.directory, "old")
-        Authorities.ours.issue(OURS, days=(-30, 5)).write(records.directory, "soon")
-        Authorities.ours.issue(OURS, days=(2, 30)).write(records.directory, "later")
-        records.edge["domains"].append("third.example")
-
-    async def test() -> None:
-        async with world(change=change) as here:
-            texts = here.service.status()["warnings"]
-            words = ["later is valid only from", "old expired on", "soon expires on", "names third.example"]
-            assert [word for word in words if any(word in text for text in texts)] == words
-            assert len(texts) == 4
-            for text in texts:
-                await here.audit.wait("warning", text=text)
-
-    run(test)
-
-
-def test_a_ca_that_changes_counts_for_the_next_stream_and_for_those_that_are_open():
-    async def test() -> None:
-        async with world(change=secured()) as here:
-            old = await secure(here)
-            await prove(old)
-            Authority("Another CA").write(here.records.directory / "partner-ca.pem")
-            await here.reload()
-            late = await secure(here)
-            await late.send(HELLO)
-            assert b"<stream:error>" in await late.until_closed()
-            await old.until(rb"<stream:error><reset ")
-
-    run(test)
-
-
 # The bounds on strangers
 
 
@@ -601,102 +365,5 @@ def test_what_tls_weighs_goes_with_the_connection_and_not_with_the_collector(pro
                 await eventually(lambda: engine() is None)
             finally:
                 gc.enable()
-
-    run(test)
-
-
-# Both ways on one stream (XEP-0288), and acknowledgements (XEP-0198)
-
-ACKS = b"xmlns='urn:xmpp:sm:3'"
-
-
-async def prove_bidi(peer: RawPeer) -> None:
-    await peer.send(HELLO)
-    await peer.until(rb"<bidi xmlns='urn:xmpp:features:bidi'/>.*</stream:features>")
-    await peer.send(b"<bidi xmlns='urn:xmpp:bidi'/>" + EXTERNAL)
-    await peer.until(rb"<success")
-    await peer.send(HELLO)
-    await peer.until(rb"<stream:features.*?(/>|</stream:features>)")
-
-
-def test_a_stream_of_the_partner_takes_our_stanzas_too():
-    async def test() -> None:
-        async with world(change=secured()) as here:
-            peer = await secure(here)
-            await prove_bidi(peer)
-            await say(here, peer)
-            assert (await here.audit.wait("authenticated", direction="in"))["bidi"]
-            for number in range(20):
-                await here.inside.send_message(f"{ALICE}/desk", BOB, "out", id_=f"o{number}")
-            await peer.until(rb"id='o0'.*id='o19'")
-            assert [stream["bidi"] for stream in here.service.streams()] == [True]
-            assert not here.dns.queries()
-
-    run(test)
-
-
-def test_what_a_lent_stream_did_not_take_goes_back_to_its_sender():
-    async def test() -> None:
-        async with world(change=secured()) as here:
-            peer = await secure(here)
-            await prove_bidi(peer)
-            peer.stop_reading()
-            await here.inside.send_message(f"{ALICE}/desk", BOB, "out", id_="lost")
-            await eventually(lambda: here.service.audit.counters["out"] == 1)
-            peer.reset()
-            answer = await here.to_alice("lost")
-            assert error(answer) == ("wait", "remote-server-timeout")
-
-    run(test)
-
-
-def test_stanzas_are_acknowledged_when_they_have_left():
-    async def test() -> None:
-        async with world(change=secured(), bounds=Bounds(write_buffer=20_000), timing=quick(write=20)) as here:
-            peer = await secure(here)
-            await prove(peer)
-            await peer.send(b"<enable " + ACKS + b"/>")
-            await peer.until(rb"<enabled ")
-            await say(here, peer)
-            await peer.send(b"<r " + ACKS + b"/>")
-            await peer.until(rb"<a xmlns='urn:xmpp:sm:3' h='1'/>")
-            transport = here.inside.links[THEIRS]._reader._transport
-            transport.pause_reading()
-            link = here.service.relay.links.links[THEIRS].connection
-            stanza = f"<message from='{BOB}' to='{ALICE}'><body>{'x' * 200_000}</body></message>".encode()
-            flood = asyncio.create_task(peer.send(stanza * 60 + b"<r " + ACKS + b"/>", chunk=100_000))
-            await eventually(lambda: link.paused)
-            await peer.silence(0.3)
-            transport.resume_reading()
-            await peer.until(rb"<a xmlns='urn:xmpp:sm:3' h='61'/>")
-            await flood
-
-    run(test)
-
-
-def test_a_refusal_that_is_not_the_end_does_not_hide_the_end():
-    async def test() -> None:
-        async with world(change=secured(TLS_OR_DIALBACK)) as here:
-            peer = await secure(here, None)
-            await peer.send(HELLO)
-            await peer.until(rb"</stream:features>")
-            refused = await here.audit.wait("refused", reason="not_trusted")
-            assert refused["remote"] == THEIRS
-            await peer.send(b"<!-- -->")
-            ended = await here.audit.wait("connection_closed")
-            assert (ended["condition"], ended["by"]) == ("restricted-xml", "us")
-
-    run(test)
-
-
-def test_a_refusal_that_is_the_end_is_told_once():
-    async def test() -> None:
-        async with world(change=secured(TLS)) as here:
-            peer = await secure(here, None)
-            await peer.send(HELLO)
-            assert b"<not-authorized " in await peer.until_closed()
-            await here.audit.wait("refused", reason="not_trusted")
-            await eventually(lambda: not here.service.incomings.strangers)
-            assert not here.audit.events("connection_closed")
 
     run(test)
