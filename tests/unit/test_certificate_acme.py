@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import dns.resolver
 import pytest
 import yaml
 from certificates import PEM, Ca, in_use
@@ -36,16 +37,47 @@ def _collections() -> Path | None:
     found = importlib.util.find_spec("ansible")
     beside = [Path(path).parent for path in found.submodule_search_locations or []] if found else []
     told = [Path(path) for path in os.environ.get("XMPP_EDGE_TEST_COLLECTIONS", "").split(":") if path]
-    usual = [Path.home() / ".ansible/collections", Path("/usr/share/ansible/collections")]
+    usual = [
+        ROOT / "tests/output/peer-collections",
+        Path.home() / ".ansible/collections",
+        Path("/usr/share/ansible/collections"),
+    ]
     for place in [*told, *beside, *usual]:
         if (place / "ansible_collections/community/crypto/MANIFEST.json").exists():
             return place
     return None
 
 
+ZONE = """$TTL 60
+@ SOA ns hostmaster 1 3600 600 86400 60
+@ NS ns
+ns A 127.0.0.1
+a A 127.0.0.1
+b A 127.0.0.1
+"""
+SECRET = "dGhpcyBpcyBhIHNlY3JldCBvZiB0aGUgdGVzdCwgbm90IG9mIGFueWJvZHk="
+KEY = f'''key "edge-update" {{
+\talgorithm hmac-sha256;
+\tsecret "{SECRET}";
+}};
+'''
+NAMED = """include "{home}/edge.key";
+options {{
+  directory "{home}";
+  pid-file none;
+  session-keyfile none;
+  listen-on port {port} {{ 127.0.0.1; }};
+  listen-on-v6 {{ none; }};
+  recursion no;
+  dnssec-validation no;
+}};
+controls {{ }};
+zone example {{ type primary; file "{home}/example.zone"; allow-update {{ key edge-update; }}; }};
+"""
 COLLECTIONS = _collections()
 pytestmark = [
     pytest.mark.skipif(shutil.which("pebble") is None, reason="needs Pebble: apt-get install pebble"),
+    pytest.mark.skipif(shutil.which("named") is None, reason="needs a DNS server: apt-get install bind9"),
     pytest.mark.skipif(
         COLLECTIONS is None,
         reason="needs community.crypto: pip install ansible, or set XMPP_EDGE_TEST_COLLECTIONS to where it is",
@@ -74,6 +106,8 @@ class Pebble:
     trusted: Path
     root: str
     webroot: Path
+    dns: int
+    key: Path
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +125,7 @@ def pebble(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pebble]:
     (home / "trusted.pem").write_text(https.pem)
     webroot = home / "www"
     webroot.mkdir()
-    acme, management, http, dns, control = (free_port() for _turn in range(5))
+    acme, management, http, named = (free_port() for _turn in range(4))
     config = {
         "listenAddress": f"127.0.0.1:{acme}",
         "managementListenAddress": f"127.0.0.1:{management}",
@@ -101,10 +135,12 @@ def pebble(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pebble]:
         "tlsPort": free_port(),
     }
     (home / "pebble.json").write_text(json.dumps({"pebble": config}))
+    (home / "example.zone").write_text(ZONE)
+    (home / "edge.key").write_text(KEY)
+    (home / "named.conf").write_text(NAMED.format(home=home, port=named))
     commands = [
-        ["pebble-challtestsrv", "-defaultIPv4", "127.0.0.1", "-defaultIPv6", "", "-dns01", f"127.0.0.1:{dns}"]
-        + ["-http01", "", "-https01", "", "-tlsalpn01", "", "-management", f"127.0.0.1:{control}"],
-        ["pebble", "-config", str(home / "pebble.json"), "-dnsserver", f"127.0.0.1:{dns}"],
+        ["named", "-g", "-c", str(home / "named.conf")],
+        ["pebble", "-config", str(home / "pebble.json"), "-dnsserver", f"127.0.0.1:{named}"],
         [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "--directory", str(webroot), str(http)],
     ]
     environment = {**os.environ, "PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0"}
@@ -112,12 +148,12 @@ def pebble(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pebble]:
         for command in commands:
             process = stack.enter_context(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
             stack.callback(process.terminate)
-        for port in (acme, management, http, control):
+        for port in (acme, management, http, named):
             wait_for(port)
         context = ssl.create_default_context(cafile=str(home / "trusted.pem"))
         with urllib.request.urlopen(f"https://localhost:{management}/roots/0", context=context) as answer:
             root = answer.read().decode()
-        yield Pebble(f"https://localhost:{acme}/dir", home / "trusted.pem", root, webroot)
+        yield Pebble(f"https://localhost:{acme}/dir", home / "trusted.pem", root, webroot, named, home / "edge.key")
 
 
 def play(place: Path, variables: dict[str, Any], trusted: Path, *arguments: str) -> tuple[int, str]:
@@ -197,6 +233,26 @@ def test_from_nothing_to_renewal(pebble: Pebble, tmp_path: Path) -> None:
     assert code == 0, told
     second, _key = in_use(tmp_path / "etc/xmpp-edge")
     assert second.public_key() != first.public_key()
+
+
+def test_proof_by_dns(pebble: Pebble, tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    given = variables(pebble, tmp_path)
+    del given["xmpp_edge_acme_webroot"]
+    given["xmpp_edge_dns"] = {
+        "server": "127.0.0.1",
+        "server_port": pebble.dns,
+        "zone": "example",
+        "key_file": str(pebble.key),
+    }
+    code, told = play(tmp_path, given, pebble.trusted)
+    assert code == 0, told
+    in_use(tmp_path / "etc/xmpp-edge")
+    assert SECRET not in told
+    resolver = dns.resolver.Resolver(configure=False)
+    resolver.nameservers, resolver.port = ["127.0.0.1"], pebble.dns
+    with pytest.raises(dns.resolver.NXDOMAIN):
+        resolver.resolve("_acme-challenge.a.example.", "TXT")
 
 
 def test_what_is_missing_is_told(pebble: Pebble, tmp_path: Path) -> None:

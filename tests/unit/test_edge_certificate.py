@@ -760,6 +760,6 @@ def test_the_role_takes_what_the_module_takes() -> None:
     for point in ("main", "certificate"):
         told = specs[point]["options"]["xmpp_edge_certificate"]["options"]
         assert set(told) == set(options.ENTRY)
-        for name, one in told.items():
+        for name, option in told.items():
             for key in ("type", "elements", "choices"):
-                assert one.get(key) == options.ENTRY[name].get(key), f"{point}: {name}.{key}"
+                assert option.get(key) == options.ENTRY[name].get(key), f"{point}: {name}.{key}"
