@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import random
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -70,4 +71,60 @@ def test_a_thousand_grants(call: Call, config_dir: Path, yardstick: float) -> No
     assert len(result["granted"]) == MANY
     again, result = _timed(lambda: call("external_access_policy", **options))
     assert result["changed"] is False
+    assert max(first, again) < 5 * yardstick
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_a_few_changes_among_many(call: Call, config_dir: Path, check: bool) -> None:
+    """What is told is what changes, in an order that does not depend on that of the list."""
+    options = {"config_dir": str(config_dir), "purge": True}
+    before = _partners(True)
+    call("xmpp_partner", partners=before, **options)
+    after = [*before[3:], {"domain": "new.example"}]
+    after[10] = {**after[10], "keepalive": False}
+    after[5] = {**after[5], "description": "moved"}
+    random.Random(1).shuffle(after)
+    told = call("xmpp_partner", check=check, partners=after, **options)
+    removed = [one["domain"] for one in before[:3]]
+    assert told["created"] == ["new.example"]
+    assert told["updated"] == ["partner13.example", "partner8.example"]
+    assert told["removed"] == removed == sorted(removed)
+    updated = [f"partner {domain}" for domain in told["updated"]]
+    gone = [f"partner {domain}" for domain in removed]
+    assert list(told["diff"]["before"]) == sorted([*updated, *gone])
+    assert list(told["diff"]["after"]) == sorted([*updated, "partner new.example"])
+    assert len(told["partners"]) == len(after)
+
+
+def test_an_order_is_no_change(call: Call, config_dir: Path) -> None:
+    partners = _partners(True)
+    call("xmpp_partner", config_dir=str(config_dir), partners=partners)
+    assert call("xmpp_partner", config_dir=str(config_dir), partners=partners[::-1])["changed"] is False
+
+
+def test_ten_times_as_many_take_ten_times_as_long(call: Call, config_dir: Path) -> None:
+    """No work grows with the square: ten times the objects may take twice ten times the time, for the noise."""
+    took = []
+    for count in (MANY, 10 * MANY):
+        partners = [{"domain": f"p{number}.example", "partner_type": "federated"} for number in range(count)]
+        options = {"config_dir": str(config_dir / str(count)), "partners": partners, "purge": True}
+        created, result = _timed(lambda options=options: call("xmpp_partner", **options))  # type: ignore[misc]
+        assert len(result["created"]) == count
+        unchanged, result = _timed(lambda options=options: call("xmpp_partner", **options))  # type: ignore[misc]
+        assert result["changed"] is False
+        assert result["diff"] == {"before": {}, "after": {}}
+        took.append(created + unchanged)
+    assert took[1] < 20 * took[0]
+
+
+def test_a_thousand_policies(call: Call, config_dir: Path, yardstick: float) -> None:
+    policies = [{"name": f"P{number}", "federation_access": True} for number in range(MANY)]
+    options: dict[str, Any] = {"config_dir": str(config_dir), "purge": True}
+    first, result = _timed(lambda: call("external_access_policy", policies=policies, **options))
+    assert len(result["created"]) == MANY
+    fewer = policies[: MANY // 2]
+    again, result = _timed(lambda: call("external_access_policy", policies=fewer, **options))
+    assert len(result["removed"]) == MANY // 2
+    assert len(result["diff"]["before"]) == MANY // 2
+    assert result["diff"]["after"] == {}
     assert max(first, again) < 5 * yardstick
