@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from ansible_collections.xmpp.federation.plugins.module_utils import _crl_lists, _crl_module
+from ansible_collections.xmpp.federation.plugins.modules import edge_crl
 from certificates import NOW, PEM, Ca
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -264,3 +266,18 @@ def test_check_mode_on_a_blank_host_needs_no_library(
     assert told["changed"]
     assert told["diff"]["after"]["revocation list a.crl"] == {"source": web.url("/a.crl")}
     assert told["crls"][0]["issuer"] is None
+
+
+def test_results_are_the_documented_ones(call: Call, config_dir: Path, web: Web, ca: Ca) -> None:
+    told = yaml.safe_load(edge_crl.RETURN)
+    web.pages["/root.crl"] = _list(ca, 3)
+    done = call(MODULE, config_dir=str(config_dir), url=web.url("/root.crl"))
+    refused = call(MODULE, config_dir=str(config_dir), crls=[{"name": "without"}])
+    keys = {"changed", "failed", "diff", "msg", "warnings"}
+    assert (set(done) | set(refused)) - keys == set(told)
+    for name, entries in [("crls", done["crls"]), ("problems", refused["problems"])]:
+        for entry in entries:
+            assert set(entry) == set(told[name]["contains"])
+            for key, value in entry.items():
+                assert value is None or type(value).__name__ == told[name]["contains"][key]["type"], key
+    assert set(done["crls"][0]) == set(told["crls"]["sample"][0])

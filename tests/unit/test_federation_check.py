@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from ansible_collections.xmpp.federation.plugins.modules import federation_check
 
 PARTNER = {"domain": "partner.example", "tls": "not_supported", "sasl": "not_supported"}
 STEPS = [{"step": "ping", "result": "pass", "latency_ms": 1.5, "diagnosis": "The partner answered."}]
@@ -172,3 +174,18 @@ def test_no_door_is_best(edge: Callable[..., Any], monkeypatch: pytest.MonkeyPat
         step = edge()["results"][0]["steps"][-1]
     assert step["result"] == "pass"
     assert "Nobody takes streams" in step["diagnosis"]
+
+
+def test_results_are_the_documented_ones(edge: Callable[..., Any]) -> None:
+    told = yaml.safe_load(federation_check.RETURN)
+    done, refused = edge(), edge(timeout=0)
+    assert (set(done) | set(refused)) - {"changed", "failed", "diff", "msg", "warnings"} == set(told)
+    known = told["results"]["contains"]
+    for result in done["results"]:
+        assert set(result) == set(known)
+        for key, value in result.items():
+            assert type(value).__name__ == known[key]["type"], key
+        for step in result["steps"]:
+            assert set(step) == set(known["steps"]["contains"])
+            for key, value in step.items():
+                assert value is None or type(value).__name__ == known["steps"]["contains"][key]["type"], key
