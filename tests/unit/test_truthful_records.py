@@ -8,12 +8,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from ansible.module_utils.testing import patch_module_args
 from ansible_collections.xmpp.federation.plugins.module_utils import _module_edge, _module_partner, _module_policy
+from ansible_collections.xmpp.federation.plugins.modules import edge_config
 from truthful import SECRET, Option, change, differences, options_of, shown
 
 Call = Callable[..., dict[str, Any]]
@@ -217,3 +220,19 @@ def test_a_hint_for_check_mode_changes_nothing(lawful: Call, config_dir: Path, m
     lawful(module, config_dir=str(config_dir), own_domains=["ours.example"], **table.base)
     done = lawful(module, config_dir=str(config_dir), own_domains=["ours.example", "new.example"], **table.base)
     assert done["changed"] is False
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_what_is_told_is_what_was_given_and_asked_for(
+    capfd: pytest.CaptureFixture[str], config_dir: Path, asked: bool
+) -> None:
+    """Ten thousand entries with ten options each that nobody gave are a text of megabytes; secrets stay out of it."""
+    options = {"config_dir": str(config_dir), "domains": ["a.example"], "inside": {"secret": SECRET}}
+    with patch_module_args({**options, "_ansible_diff": asked}), pytest.raises(SystemExit):
+        edge_config.main()
+    text = capfd.readouterr().out
+    told = json.loads(text)
+    assert SECRET not in text
+    assert told["invocation"]["module_args"].keys() == options.keys()
+    assert told["invocation"]["module_args"]["inside"].keys() == {"secret"}
+    assert ("diff" in told) is asked
