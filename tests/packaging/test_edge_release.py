@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import tree
+import yaml
 
 if TYPE_CHECKING:
     from conftest import Installed
@@ -105,3 +107,26 @@ def test_a_wheelhouse_without_what_the_host_needs_is_told(installed: Installed, 
     assert not well
     assert "has no wheel of aiohappyeyeballs==" in told["msg"]
     assert not (tmp_path / "opt").exists()
+
+
+def test_results_are_the_documented_ones(installed: Installed, tmp_path: Path) -> None:
+    """A release without requirements needs no index: made for real, and compared with what check mode tells."""
+    source = tmp_path / "source"
+    (source / "xmpp_edge").mkdir(parents=True)
+    (source / "requirements.txt").write_text("")
+    (source / "xmpp_edge/__init__.py").write_text('__version__ = "0.0.1"\n')
+    (source / "xmpp_edge/cli.py").write_text("def main() -> int:\n    return 0\n")
+    options = {"install_dir": str(tmp_path / "opt"), "python": sys.executable, "source": str(source)}
+    foreseen = release(installed, "--check", **options)[1]
+    well, done = release(installed, **options)
+    assert well, done
+    documented = (tree.ROOT / "plugins/modules/edge_release.py").read_text(encoding="utf-8")
+    told = yaml.safe_load(documented.partition('RETURN = r"""')[2].partition('"""')[0])
+    mine = {name: one for name, one in told.items() if "downloaded" not in one["returned"]}
+    for result in (foreseen, done):
+        assert set(result) - {"changed", "diff", "warnings"} == set(mine)
+        for key, value in result.items():
+            if key in mine:
+                assert value is None or type(value).__name__ == mine[key]["type"], key
+    assert foreseen["release"] == done["release"]
+    assert not release(installed, **options)[1]["changed"]
