@@ -18,14 +18,15 @@ PARTS ?= lint unit service packaging demo integration interop lab
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-demo venv-test venv-lint venv-fuzz demo test lint fuzz bench build docs clean \
+.PHONY: help venv venv-demo venv-test venv-lint venv-fuzz venv-bench-modules demo test lint fuzz bench bench-modules \
+    build docs clean \
     test-unit test-service test-packaging test-integration test-interop test-demo test-lab
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 venv: venv-lint ## .venv with all tools, from the pinned requirements
-venv-demo venv-test venv-lint venv-fuzz: venv-%:
+venv-demo venv-test venv-lint venv-fuzz venv-bench-modules: venv-%:
 	@$(TOOLS)/venv $*
 
 demo: venv-demo ## two servers exchange messages through an edge on this machine
@@ -65,6 +66,9 @@ fuzz: venv-fuzz ## hostile input for the parser and the stream machines (SECONDS
 bench: venv-test ## the measurements of docs/performance.md
 	@$(TOOLS)/apt prosody lua-unbound || [ $$? -eq 3 ]
 	@$(PYTEST) -s tests/benchmark
+
+bench-modules: venv-test venv-bench-modules ## the modules with 1 to 10,000 objects, beside a loop and modules of others
+	@$(PYTEST) -s tests/benchmark/test_modules.py tests/benchmark/test_modules_table.py
 
 build: venv-demo ## the collection's tarball, in build/
 	@$(BIN)/ansible-galaxy collection build --force --output-path build
