@@ -10,6 +10,7 @@ The targets run on this machine against files and servers of their own in tempor
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,8 @@ from pathlib import Path
 import bootstrap_pip
 import tree
 
+# How a target says that it cannot do a part of its work here.
+SKIPPED = re.compile(r'"msg": "SKIP: ([^"]*)"')
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -40,6 +43,8 @@ def run_target(home: Path, user_home: Path, name: str) -> bool:
     )  # fmt: skip
     passed = done.returncode == 0
     print(f"{name:32} {'passed' if passed else 'failed'}  {time.monotonic() - start:6.1f} s", flush=True)
+    for reason in SKIPPED.findall(done.stdout):
+        print(f"{'':32} a part was skipped: {reason}", flush=True)
     if not passed:
         print(done.stdout, flush=True)
     return passed
