@@ -87,7 +87,8 @@ def _one(entry: Entry, problems: list[Problem]) -> Wanted | None:
         report("src", f"{src!r} is not an absolute path", "write a path that begins with /")
     name = options.get("name") or _name_of(url or src or "")
     if not _NAME.match(name):
-        report("name", f"{name!r} cannot be the name of a file here", "give a name of letters, digits, -, _ and .")
+        remedy = "give a name of letters, digits, hyphens, underscores and dots"
+        report("name", f"{name!r} cannot be the name of a file here", remedy)
     return Wanted(entry.where, name, url, src, state) if len(problems) == before else None
 
 

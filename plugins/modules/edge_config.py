@@ -113,7 +113,9 @@ options:
     type: int
   keepalive_interval:
     description:
-      - After how many seconds of silence a stream is kept alive, 300 by default.
+      - Where O(xmpp.federation.xmpp_partner#module:keepalive) of the partner is V(true), for how many seconds a stream may be
+        silent, 300 by default. Streams to the partner are kept alive by whitespace before that. Streams from the partner
+        are closed when nothing was heard for so long.
     type: int
   stream_establishment_timeout:
     description:

@@ -77,7 +77,9 @@ options:
     type: bool
   keepalive:
     description:
-      - Whether silent streams are kept alive by whitespace. It is V(true) for a new partner.
+      - Whether silent streams are kept alive by whitespace, in both directions. Then a stream from the partner is closed
+        when nothing was heard for O(xmpp.federation.edge_config#module:keepalive_interval). It is V(true) for a new
+        partner.
     type: bool
   connection_limit:
     description:

@@ -317,6 +317,17 @@ def test_a_certificate_of_another_ca_is_told_with_its_remedy():
     run(test)
 
 
+def test_a_fault_of_ours_is_not_called_theirs():
+    async def test() -> None:
+        steps = await examine(FULL, {**TLS, "ca_file": "/nowhere/ca.pem"})
+        text = steps["certificate"]["diagnosis"]
+        assert steps["certificate"]["result"] == "fail"
+        assert "put it where ca_file names it" in text
+        assert "their administrator" not in text
+
+    run(test)
+
+
 def test_where_dialback_may_prove_it_an_untrusted_certificate_is_no_fault():
     async def test() -> None:
         steps = await examine(FULL, TLS_OR_DIALBACK, identity=self_signed(THEIRS))

@@ -24,6 +24,9 @@ _REMEDIES = {
     "pin_mismatch": "set pins of the partner anew if their key has changed, and ask them first",
     "name_mismatch": "they need a certificate that names their domain",
     "no_certificate": "they have to present one",
+    "ca_file_unusable": "put it where ca_file names it, readable for the group of the service, and reload",
+    "no_crl": "have the edge fetch it (edge_crl), or set check_crls to if_available",
+    "crl_expired": "have the edge fetch it anew (edge_crl); if the CA has no newer one, ask the CA",
 }
 _ASK = "their administrator has to repair that"
 
