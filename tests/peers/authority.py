@@ -14,6 +14,7 @@ caller, nothing is by accident.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -52,14 +53,29 @@ def moment(days: float) -> datetime:
 
 
 def make_key(kind: str = "ec") -> Key:
-    """``ec`` (P-256), ``p192``, ``ed25519``, or ``rsa`` with its bits, as in ``rsa1024``."""
+    """``ec`` (P-256), ``p192``, ``ed25519``, ``slow``, or ``rsa`` with its bits, as in ``rsa1024``."""
     if kind == "ec":
         return ec.generate_private_key(ec.SECP256R1())
     if kind == "p192":
         return ec.generate_private_key(ec.SECP192R1())
     if kind == "ed25519":
         return ed25519.Ed25519PrivateKey.generate()
+    if kind == "slow":
+        return _slow_key()
     return rsa.generate_private_key(public_exponent=65537, key_size=int(kind.removeprefix("rsa")))
+
+
+def _slow_key() -> rsa.RSAPrivateKey:
+    """A public exponent as long as the modulus: whoever checks a signature has as much work as who makes it."""
+    usual = rsa.generate_private_key(public_exponent=65537, key_size=3072).private_numbers()
+    p, q = usual.p, usual.q
+    size = (p - 1) * (q - 1)
+    e = usual.d | 1
+    while math.gcd(e, size) != 1 or e == usual.d:
+        e -= 2
+    d = pow(e, -1, size)
+    public = rsa.RSAPublicNumbers(e, p * q)
+    return rsa.RSAPrivateNumbers(p, q, d, d % (p - 1), d % (q - 1), pow(q, -1, p), public).private_key()
 
 
 def srv_name(domain: str, service: str = "_xmpp-server") -> x509.OtherName:

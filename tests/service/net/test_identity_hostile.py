@@ -22,6 +22,7 @@ from peers.tls import context
 from xmpp_edge.net import contexts
 from xmpp_edge.net.contexts import Contexts
 from xmpp_edge.net.identity import Judge
+from xmpp_edge.net.tls import TlsError
 
 from .test_identity import DOMAIN, Partner, Records
 from .test_tls import Stranger, shake
@@ -101,6 +102,31 @@ def _same_name(count: int) -> tuple[x509.Certificate, ...]:
     return (*key.issue(DOMAIN).presented, *loops)
 
 
+def _slow_authorities(count: int) -> tuple[x509.Certificate, ...]:
+    """CAs with the name of the one that has signed the leaf, so that each key has to be tried."""
+    slow = Authority("Issuing CA", key="slow")
+    return tuple(Authority("Issuing CA", slow, key="slow").certificate for _unused in range(count))
+
+
+def test_a_path_that_is_sent_twice_is_one_path(judge: Judge) -> None:
+    presented = (*ISSUING.issue(DOMAIN).presented, ROOT.certificate)
+    assert judge.trust(presented + presented[1:] * 2, DOMAIN).trusted
+
+
+@pytest.mark.parametrize("server", [False, True], ids=["shown-by-a-server", "shown-by-a-client"])
+@pytest.mark.parametrize("place", ["leaf", "above"])
+def test_a_key_that_makes_handshakes_dear_is_not_used(tmp_path: Path, server: bool, place: str) -> None:
+    """The handshake with it would take as long as a hundred others."""
+    ROOT.issue("inside.example").write(tmp_path)
+    good, _unused = contexts.load(tmp_path)
+    ours = Contexts(good)
+    channel = ours.server() if server else ours.client("inside.example", DOMAIN)
+    leaf, above = ("slow", "ec") if place == "leaf" else ("ec", "slow")
+    identity = Authority().intermediate(key=above).issue(DOMAIN, key=leaf)
+    with pytest.raises(TlsError, match="RSA key is too large"):
+        shake(channel, Stranger(identity, server=not server))
+
+
 def _many_names(count: int) -> tuple[x509.Certificate, ...]:
     return ISSUING.issue(*(f"a{number}.example" for number in range(count))).presented
 
@@ -116,12 +142,24 @@ def _many_constraints() -> tuple[x509.Certificate, ...]:
         (lambda: _many_names(10_000), "chain_too_big"),
         (lambda: _many_names(5_000), "name_mismatch"),
         (_many_constraints, "name_constraints"),
-        (lambda: _same_name(9), "unknown_ca"),
+        (lambda: _same_name(9), "chain_too_big"),
+        (lambda: Authority("Slow", key="slow").issue(DOMAIN, key="slow").presented, "chain_too_big"),
+        (lambda: (MODELS[0][0], *_slow_authorities(3)), "chain_too_big"),
         (lambda: (*MODELS[0], *[ROOT.certificate] * 500), "chain_too_long"),
         (lambda: ROOT.deeper(12).issue(DOMAIN).presented, "chain_too_long"),
         (lambda: Pair(ROOT.key, ROOT.issue(xmpp_addr("x" * 90_000)).certificate).presented, "name_mismatch"),
     ],
-    ids=["10000-names", "5000-names", "constraints", "loops", "500-certificates", "12-deep", "one-long-name"],
+    ids=[
+        "10000-names",
+        "5000-names",
+        "constraints",
+        "loops",
+        "slow",
+        "slow-above",
+        "500-certificates",
+        "12-deep",
+        "one-long-name",
+    ],
 )
 def test_no_certificate_takes_long(judge: Judge, chain, reason: str) -> None:
     presented = chain()

@@ -23,6 +23,7 @@ from cryptography.x509.verification import Criticality, ExtensionPolicy, Policy,
 
 from .anchors import Anchors
 from .identifiers import printable
+from .keys import is_slow
 
 Chain = tuple[x509.Certificate, ...]
 
@@ -30,6 +31,9 @@ MAX_CERTIFICATES = 10
 MAX_BYTES = 100 * 1024
 _MAX_AUTHORITIES = 8
 """How many CAs may stand between a leaf and the one that is trusted."""
+_MOST_WAYS = 64
+"""How many signatures may have to be checked before it is sure that no way leads up."""
+_FEW = 2
 _RSA_BITS = 2048
 _EC_BITS = 256
 _SERVER_USAGES = frozenset({ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE})
@@ -55,6 +59,30 @@ def bounded(chain: Chain) -> None:
     # What is signed is all but the signature; encoding the whole again would cost more than the bound spares.
     if sum(len(each.tbs_certificate_bytes) for each in chain) > MAX_BYTES:
         raise Distrust("chain_too_big", f"the certificates have more than {MAX_BYTES // 1024} KiB")
+    if any(is_slow(each) for each in chain):
+        raise Distrust("chain_too_big", "a certificate has an RSA key so large that its signatures take too long")
+    if _ways(chain) > _MOST_WAYS:
+        raise Distrust("chain_too_big", "the certificates name each other in too many ways; send one path only")
+
+
+def _ways(chain: Chain) -> int:
+    """How many steps upwards there are by names alone, in circles too: the verifier goes them all if it has to."""
+    chain = tuple(dict.fromkeys(chain))
+    if len(chain) <= _FEW:
+        return 0
+    issuers = [each.issuer for each in chain]
+    above: dict[x509.Name, list[int]] = {}
+    for index, each in enumerate(chain[1:], 1):
+        above.setdefault(each.subject, []).append(index)
+    steps, here = 0, {0: 1}
+    for _unused in range(_MAX_AUTHORITIES + 1):
+        following: dict[int, int] = {}
+        for index, ways in here.items():
+            for upper in above.get(issuers[index], ()):
+                following[upper] = following.get(upper, 0) + ways
+        here = following
+        steps += sum(here.values())
+    return steps
 
 
 def leaf_fits(leaf: x509.Certificate, now: datetime) -> None:
@@ -78,7 +106,7 @@ def validated(chain: Chain, anchors: Anchors, now: datetime, *, bound: bool) -> 
     builder = PolicyBuilder().store(anchors.store).max_chain_depth(_MAX_AUTHORITIES).time(now)
     builder = builder.extension_policies(ca_policy=_AUTHORITY, ee_policy=ExtensionPolicy.permit_all())
     try:
-        found = tuple(builder.build_client_verifier().verify(chain[0], list(chain[1:])).chain)
+        found = tuple(builder.build_client_verifier().verify(chain[0], list(dict.fromkeys(chain[1:]))).chain)
     except VerificationError as problem:
         raise _explained(chain, anchors, now, str(problem), bound=bound) from None
     for above in found[1:]:

@@ -220,6 +220,7 @@ _REASONS = {
     "version too low": "the peer offers no version of TLS from 1.2 on; it has to be updated",
     "no shared cipher": "the peer offers no cipher that is still safe; it has to be updated",
     "no suitable signature algorithm": "the peer takes no signature of our kind of key; it has to be updated",
+    "certificate verify failed": "the peer's RSA key is too large, or has an unusual exponent; it needs another one",
     "unexpected eof while reading": "the connection ended in the middle",
 }
 _ALERTS = {
