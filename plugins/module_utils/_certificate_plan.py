@@ -357,8 +357,8 @@ class _Planner:
             return (in_use if in_use in self.generations else holder), None
         at = self._effective(holder)
         if at is None:
-            if item.about.withdrawn:
-                self.steps.append(Withdraw(self._name(holder), ""))
+            # Otherwise a date that was taken back would count again after a way back.
+            self._note(holder, item.about._replace(effective=None, withdrawn=""))
             self._assign(self._name(holder))
         elif self.in_use is None:
             # Until then, whatever will do.

@@ -170,6 +170,15 @@ def test_effective_date_is_taken_back(sure: Run, run: Run, config_dir: Path, ca:
     assert one(sure(effective_date=""))["stage"] == "assigned"
 
 
+def test_a_date_that_was_taken_back_does_not_come_back(sure: Run, config_dir: Path) -> None:
+    sure(issue="self_signed", **QUICK)
+    sure(issue="self_signed", organization="New", effective_date=iso(NOW + days(3)))
+    sure(effective_date="")
+    sure(previous=True)
+    sure(previous=False)
+    assert assigned(config_dir) == "external.2"
+
+
 def test_what_is_issued_here_can_wait_too(sure: Run, config_dir: Path, at: Callable[[timedelta], None]) -> None:
     sure(issue="self_signed", **QUICK)
     options = {"issue": "self_signed", "organization": "New", "effective_date": (NOW + days(3)).isoformat()}
