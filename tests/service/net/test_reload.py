@@ -74,6 +74,9 @@ def test_a_changed_partner_gets_new_streams():
             await talk(here, here.partner, BOB)
             here.records.partners[0]["keepalive"] = False
             await here.reload()
+            for direction in ("in", "out"):
+                line = await here.audit.wait("stream_closed", direction=direction)
+                assert (line["condition"], line["by"]) == ("reset", "us")
             await eventually(lambda: here.service.streams() == [])
             await talk(here, here.partner, BOB)
 

@@ -364,6 +364,8 @@ class Route:
     def _stop(self, condition: str, text: str) -> None:
         """Use no stream that there is any longer; those that are lent to us are closed by their owner."""
         self._cancel()
+        if self.established:
+            self._tell_closed(condition, text, "us")
         self._drop(condition, text)
         for carrier in self.borrowed.values():
             carrier.spend()
