@@ -86,9 +86,12 @@ def _one(entry: Entry, problems: list[Problem]) -> Wanted | None:
     if src is not None and not os.path.isabs(src):
         report("src", f"{src!r} is not an absolute path", "write a path that begins with /")
     name = options.get("name") or _name_of(url or src or "")
-    if not _NAME.match(name):
-        remedy = "give a name of letters, digits, hyphens, underscores and dots"
+    remedy = "give a name of letters, digits, hyphens, underscores and dots"
+    if name and not _NAME.match(name):
         report("name", f"{name!r} cannot be the name of a file here", remedy)
+    elif not name and len(problems) == before:
+        what = f"this is missing, and {url or src} ends in none" if url or src else "this is missing"
+        report("name", what, remedy)
     return Wanted(entry.where, name, url, src, state) if len(problems) == before else None
 
 

@@ -219,10 +219,14 @@ def test_modes_are_put_right(lawful: Call, config_dir: Path, web: Web, ca: Ca) -
         ({"url": "http://ca.example/"}, [("", "name")]),
         ({"url": "file:///etc/shadow"}, [("", "url")]),
         ({"url": "ldap://ca.example/cn=x"}, [("", "url")]),
-        ({"url": "http://[::1/a.crl"}, [("", "url"), ("", "name")]),
+        ({"url": "http://[::1/a.crl"}, [("", "url")]),
         ({"src": "a.crl"}, [("", "src")]),
         ({"name": "../../etc/passwd", "src": "/a.crl"}, [("../../etc/passwd", "name")]),
         ({"name": ".hidden", "src": "/a.crl"}, [(".hidden", "name")]),
+        ({"url": "http://x.example/?format=der"}, [("", "name")]),
+        ({"src": "/"}, [("", "name")]),
+        ({"state": "present"}, [("", "url")]),
+        ({"state": "absent"}, [("", "name")]),
         ({"src": "/a.crl", "timeout": 0}, [("", "timeout")]),
         (
             {
@@ -246,6 +250,13 @@ def test_bad_options_are_told_at_once(
     assert [(one["where"], one["key"]) for one in told["problems"]] == keys
     assert all(one["message"] and one["remedy"] for one in told["problems"])
     assert not config_dir.exists()
+
+
+def test_what_the_user_has_not_written_is_not_blamed(call: Call, config_dir: Path) -> None:
+    told = call(MODULE, config_dir=str(config_dir), crls=[{"url": "http://x.example/"}])
+    (problem,) = told["problems"]
+    assert problem["message"] == "this is missing, and http://x.example/ ends in none"
+    assert problem["remedy"].startswith("give a name of ")
 
 
 def test_a_dripping_server_is_given_no_more_time(ca: Ca, web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
