@@ -9,6 +9,7 @@ import io
 import json
 import threading
 
+import pytest
 from xmpp_edge.observe.audit import Audit, Rate
 
 
@@ -47,7 +48,7 @@ def test_only_the_first_pass_of_a_pair_is_written():
     audit, out, _unused = make()
     for _unused in range(3):
         if ("bob@gmail.example", "alice@inside.example") not in audit.seen:
-            audit.first_pass("in", ("bob@gmail.example", "alice@inside.example"))
+            audit.first_pass("in", ("bob@gmail.example", "alice@inside.example"), "gmail.example")
     assert [line["from"] for line in lines(out)] == ["bob@gmail.example"]
 
 
@@ -72,6 +73,48 @@ def test_what_strangers_do_hides_neither_our_own_events_nor_those_of_partners():
     audit.event("reloaded")
     audit.partner("authenticated")
     assert [line["event"] for line in lines(out)] == ["refused", "reloaded", "authenticated"]
+
+
+def test_what_one_partner_does_hides_nothing_of_another():
+    audit, out, clock = make(partner=Rate(1, 3))
+    for _unused in range(100_000):
+        audit.refused("no_federation_access", cause="hostile.example", sender="m@hostile.example")
+    audit.partner("authenticated", cause="gmail.example", remote="gmail.example")
+    audit.first_pass("in", ("bob@gmail.example", "alice@inside.example"), "gmail.example")
+    audit.refused("unknown_host", sender="alice@inside.example")
+    audit.partner("stream_closed", cause="gmail.example", partner="gmail.example")
+    events = ["refused"] * 3 + ["authenticated", "passed", "refused", "stream_closed"]
+    assert [line["event"] for line in lines(out)] == events
+    assert audit.counters["audit_left_out"] == 99_997
+    clock.now += 1
+    audit.refused("no_federation_access", cause="hostile.example", sender="m@hostile.example")
+    told = lines(out)[len(events)]
+    assert told == {
+        "time": told["time"],
+        "event": "left_out",
+        "caused_by": "partner",
+        "partner": "hostile.example",
+        "lines": 99_997,
+    }
+
+
+def test_all_partners_together_do_not_fill_the_journal_either():
+    audit, out, _unused = make(partners=Rate(1, 10), partner=Rate(1, 3))
+    for number in range(100):
+        audit.partner("authenticated", cause=f"p{number}.example")
+    assert len(lines(out)) == 10
+    audit.close()
+    assert [line["lines"] for line in lines(out)[10:]] == [90]
+
+
+def test_a_partner_that_is_forgotten_has_told_what_was_left_out(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("xmpp_edge.observe.audit._MOST_PARTNERS", 2)
+    audit, out, _unused = make(partner=Rate(1, 1))
+    for domain in ("a.example", "a.example", "b.example", "c.example"):
+        audit.partner("authenticated", cause=domain)
+    assert [line.get("partner") for line in lines(out) if line["event"] == "left_out"] == ["a.example"]
+    audit.close()
+    assert sum(line["event"] == "left_out" for line in lines(out)) == 1
 
 
 def test_a_value_cannot_begin_a_new_line_and_has_a_length():
@@ -103,7 +146,7 @@ def test_nobody_reading_is_counted_and_harms_nothing():
 
 def test_pairs_of_long_addresses_are_not_remembered():
     audit, _out, _unused = make()
-    audit.first_pass("in", ("b" * 1000 + "@gmail.example", "alice@inside.example"))
+    audit.first_pass("in", ("b" * 1000 + "@gmail.example", "alice@inside.example"), "gmail.example")
     assert not audit.seen
 
 

@@ -83,7 +83,11 @@ class Relay:
         condition = self.links.send(stanza, source)
         if condition is not None:
             self.current.audit.refused(
-                "inside_" + condition.replace("-", "_"), direction="in", sender=sender.full, receiver=receiver.full
+                "inside_" + condition.replace("-", "_"),
+                cause=sender.domain,
+                direction="in",
+                sender=sender.full,
+                receiver=receiver.full,
             )
             self._back_to_partner(stanza, condition, _type(condition), _INSIDE_TEXTS.get(condition, ""))
             return
@@ -157,7 +161,7 @@ class Relay:
         audit = self.current.audit
         audit.counters[direction] += 1
         if names not in audit.seen:
-            audit.first_pass(direction, names)
+            audit.first_pass(direction, names, names[direction == "out"].rpartition("@")[2])
         if self.current.snapshot.log_message_bodies and stanza.kind == "message":
             body = stanza.body()
             if body is not None and stanza.from_ is not None and stanza.to is not None:
@@ -168,6 +172,8 @@ class Relay:
         assert stanza.to is not None
         self.current.audit.refused(
             verdict.reason,
+            # What one of our users asks for proves nothing of the domain that it is asked of.
+            cause=stanza.from_.domain if direction == "in" else None,
             gate=verdict.gate,
             text=verdict.explanation,
             direction=direction,

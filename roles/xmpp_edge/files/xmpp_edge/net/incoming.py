@@ -214,6 +214,7 @@ class Incoming:
             self.current.audit.refused(
                 action.reason,
                 known=self in self.everyone.known,
+                cause=self.everyone.known.get(self),
                 local=action.local,
                 remote=action.remote,
                 text=action.text,
@@ -246,6 +247,7 @@ class Incoming:
         if partner is not None:
             self.current.audit.partner(
                 "stream_closed",
+                cause=partner,
                 direction="in",
                 partner=partner,
                 address=connection.peer,
@@ -345,6 +347,7 @@ class Incoming:
             return
         self.current.audit.partner(
             "authenticated",
+            cause=partner.domain,
             direction="in",
             local=pair.local,
             remote=pair.remote,
@@ -371,7 +374,9 @@ class Incoming:
         everyone.strangers.remove(self)
         reason = census.refusal(self.current.snapshot, partner)
         if reason is not None:
-            self.current.audit.refused(reason, local=pair.local, remote=pair.remote, address=self.connection.peer)
+            self.current.audit.refused(
+                reason, cause=partner.domain, local=pair.local, remote=pair.remote, address=self.connection.peer
+            )
             self.connection.close("resource-constraint", "Too many streams are open; use those that there are.")
             return False
         everyone.known[self] = partner.domain

@@ -140,7 +140,13 @@ class Outgoing(Trial):
             self.route.everyone.undeliverable(action.stanza, action.condition, action.text)
         elif isinstance(action, Refused):
             self._reason = action.reason
-            self.current.audit.refused(action.reason, local=action.local, remote=action.remote, text=action.text)
+            self.current.audit.refused(
+                action.reason,
+                cause=self.pair.remote,
+                local=action.local,
+                remote=action.remote,
+                text=action.text,
+            )
 
     def writable(self, connection: Connection, ready: bool) -> None:
         if ready and not self._let_go:

@@ -99,7 +99,9 @@ class Route:
             self._give_back(stanza, self._failure.condition, self._failure.text)
             return
         if not self._queue.put(stanza):
-            self.current.audit.refused("queue_full", local=self.pair.local, remote=self.pair.remote)
+            self.current.audit.refused(
+                "queue_full", cause=self.pair.remote, local=self.pair.local, remote=self.pair.remote
+            )
             self._give_back(stanza, "resource-constraint", "Too much is waiting for this domain; try again later.")
             return
         self.drain()
@@ -208,11 +210,9 @@ class Route:
         """Its pair is proven."""
         self.forget_failure()
         self.everyone.last_errors.pop(self.pair.remote, None)
-        self.current.audit.partner(
+        self._tell(
             "authenticated",
             direction="out",
-            local=self.pair.local,
-            remote=self.pair.remote,
             method=action.method,
             encrypted=action.encrypted,
             trusted=action.trusted,
@@ -259,10 +259,11 @@ class Route:
     # inside
 
     def _tell_closed(self, condition: str | None, text: str, by: str) -> None:
+        self._tell("stream_closed", direction="out", condition=condition, text=text, by=by)
+
+    def _tell(self, event: str, **values: object) -> None:
         local, remote = self.pair.local, self.pair.remote
-        self.current.audit.partner(
-            "stream_closed", direction="out", local=local, remote=remote, condition=condition, text=text, by=by
-        )
+        self.current.audit.partner(event, cause=remote, local=local, remote=remote, **values)
 
     def _choose(self) -> None:
         """Ours if there is one or may soon be, else the first that is lent to us and takes stanzas."""
@@ -326,7 +327,7 @@ class Route:
             raise DialFailed(NOT_FOUND, f"{self.pair.remote} is not a partner.")
         reason = self.everyone.census.refusal(snapshot, partner)
         if reason is not None:
-            self.current.audit.refused(reason, local=self.pair.local, remote=self.pair.remote)
+            self.current.audit.refused(reason, cause=partner.domain, local=self.pair.local, remote=self.pair.remote)
             raise DialFailed("resource-constraint", "The limit of connections to this partner is reached.")
         self._counted = partner.domain
         self.everyone.census.enter(partner.domain)
@@ -344,14 +345,7 @@ class Route:
         self._retry_at = self._loop.time() + self.current.jitter(pause)
         self._failure = failure
         self.everyone.last_errors[self.pair.remote] = failure.text
-        self.current.audit.partner(
-            "stream_failed",
-            local=self.pair.local,
-            remote=self.pair.remote,
-            condition=failure.condition,
-            text=failure.text,
-            waiting=len(self._queue),
-        )
+        self._tell("stream_failed", condition=failure.condition, text=failure.text, waiting=len(self._queue))
         self._empty(failure.condition, failure.text)
 
     def _empty(self, condition: str, text: str) -> None:
