@@ -264,7 +264,7 @@ class TestPartners:
         judge = self.judge(ca_file, Partner(str(tmp_path / "partner.pem")))
         trust = judge.trust(ROOT.issue(DOMAIN).presented, DOMAIN)
         assert (trust.trusted, trust.reason) == (False, "wrong_ca")
-        assert "the CA file of this partner" in trust.text
+        assert "is not in the CA file of this partner" in trust.text
 
     def test_its_ca_says_nothing_about_others(self, ca_file: str, own_ca: Authority, tmp_path: Path) -> None:
         judge = self.judge(ca_file, Partner(str(tmp_path / "partner.pem")))

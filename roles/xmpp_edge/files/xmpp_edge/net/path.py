@@ -189,15 +189,15 @@ def _meant(chain: Chain, anchors: Anchors) -> list[x509.Certificate]:
 def _unknown(way: Sequence[x509.Certificate], *, bound: bool) -> Distrust:
     top = way[-1]
     issuer = printable(top.issuer.rfc4514_string()) or "without a name"
-    where = "the CA file of this partner" if bound else "the CAs that are trusted here"
+    where = "in the CA file of this partner" if bound else "among the CAs that are trusted here"
     reason = "wrong_ca" if bound else "unknown_ca"
     if top.issuer == top.subject:
         if len(way) == 1:
             return Distrust("self_signed", "the certificate is signed by itself, and its key is not pinned")
-        return Distrust(reason, f"its path ends at the CA {issuer}, which is not among {where}")
+        return Distrust(reason, f"its path ends at the CA {issuer}, which is not {where}")
     return Distrust(
         reason,
-        f"its path ends at the issuer {issuer}, whose certificate was not presented and is not among {where}; "
+        f"its path ends at the issuer {issuer}, whose certificate was not presented and is not {where}; "
         "if that is an intermediate CA, the server has to send its certificate along",
     )
 
