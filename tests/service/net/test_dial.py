@@ -66,6 +66,31 @@ def test_an_address_that_does_not_answer_costs_a_moment_only():
     run(test)
 
 
+def test_when_time_runs_out_the_last_address_tried_is_told_with_what_became_of_it():
+    async def test() -> None:
+        def hurried(records: Records) -> None:
+            records.edge["stream_establishment_timeout"] = 1
+
+        async with world(change=hurried) as here:
+            port = here.partner.port
+            publish(
+                here,
+                f"{STARTTLS} 0 0 1 refusing",
+                f"{STARTTLS} 1 0 {port} silent",
+                "refusing 60 IN A 127.0.0.1",
+                "silent 60 IN AAAA ::1",
+            )
+            with silent("::1", port):
+                condition, text = await bounced(here)
+            assert condition == ("wait", "remote-server-timeout")
+            assert text == (
+                f"No stream to {THEIRS} came about in time; the last tried was silent.{THEIRS} ([::1]:{port}):"
+                " TCP was not answered, as where a firewall drops it."
+            )
+
+    run(test)
+
+
 def test_an_address_that_refuses_costs_nothing():
     async def test() -> None:
         async with world() as here:

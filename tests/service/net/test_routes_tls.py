@@ -140,6 +140,19 @@ def test_a_server_that_hangs_after_it_took_the_connection_is_not_waited_for_to_t
     run(test)
 
 
+def test_when_time_runs_out_it_is_told_how_far_the_stream_had_come():
+    async def test() -> None:
+        silent = replace(FULL, external="", on_result="silence")
+        async with facing(silent, record=TLS_OR_DIALBACK) as (here, _unused):
+            await say(here)
+            assert error(await here.to_alice("m")) == ("wait", "remote-server-timeout")
+            failed = await here.audit.wait("stream_failed")
+            assert f"TLS is up, and {THEIRS} has not answered our dialback key" in failed["text"]
+            assert "127.0.0.1" in failed["text"]
+
+    run(test)
+
+
 def test_direct_tls_that_fails_leads_to_the_next_target_and_then_to_none_without_tls():
     async def test() -> None:
         offers = replace(FULL, direct=True), Offer(dialback="all")

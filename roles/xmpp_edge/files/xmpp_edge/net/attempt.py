@@ -27,61 +27,84 @@ Make = Callable[[Candidate, Container[str]], Trial]
 async def establish(dialer: Dialer, partner: Partner, remote: str, make: Make, seconds: float) -> None:
     """Returns when the last stream made is up; raises DialFailed."""
     end = asyncio.get_running_loop().time() + seconds
+    attempt = _Attempt(dialer, partner, remote, make, end)
     try:
         async with asyncio.timeout_at(end):
-            await _establish(dialer, partner, remote, make, end)
+            await attempt.run()
     except TimeoutError:
-        raise DialFailed(TIMEOUT, f"No stream to {remote} came about in time.") from None
+        raise DialFailed(TIMEOUT, f"No stream to {remote} came about in time{attempt.progress}.") from None
 
 
-async def _establish(dialer: Dialer, partner: Partner, remote: str, make: Make, end: float) -> None:
-    nothing = DialFailed(NOT_FOUND, f"No address for {remote} was found.")
-    failure, weakness = await _round(dialer, partner, remote, make, (), end, nothing)
-    if failure is not None and weakness is not None:
-        first = failure
-        failure, _unused = await _round(dialer, partner, remote, make, {weakness}, end, first)
-        if failure is not None and failure is not first:
-            failure = DialFailed(failure.condition, f"{failure.text}; before that, {first.text}")
-    if failure is not None:
-        raise failure
+class _Attempt:
+    """The targets one after the other, and what became of the last."""
 
+    def __init__(self, dialer: Dialer, partner: Partner, remote: str, make: Make, end: float) -> None:
+        self._dialer = dialer
+        self._partner = partner
+        self._remote = remote
+        self._make = make
+        self._end = end
+        self._trying: Trial | None = None
+        """It has no outcome yet."""
+        self._failure: DialFailed | None = None
+        """Of the last one that has."""
 
-async def _round(
-    dialer: Dialer, partner: Partner, remote: str, make: Make, avoid: Container[str], end: float, last: DialFailed
-) -> tuple[DialFailed | None, str | None]:
-    """Try one address after the other. Gives the failure, and what may be left out because it was the reason.
+    @property
+    def progress(self) -> str:
+        """The last address tried and what became of it, to be put behind the words that time has run out."""
+        if self._trying is not None:
+            return f"; the last tried was {self._trying.endpoint}: {self._trying.phase}"
+        return f"; before that, {self._failure.text.rstrip('.')}" if self._failure is not None else ""
 
-    ``last`` is the failure where there is nothing to try, as with direct TLS alone and TLS to be left out.
-    """
-    weakness: str | None = None
-    async for target in dialer.candidates(partner, remote):
-        candidate = target
-        if candidate.direct and "tls" in avoid:
-            continue
-        while candidate.addresses:
-            stream = make(candidate, avoid)
-            try:
-                await dialer.connect(candidate, stream.connection)
-                outcome = await _outcome(stream, end)
-            except DialFailed as problem:
-                last = problem
-                break
-            if outcome is None:
-                return None, None
-            stream.let_go(None, "")
-            weakness = stream.weakness or weakness
-            last = DialFailed(outcome.condition, f"{outcome.text} ({stream.endpoint})")
-            if outcome.condition != TIMEOUT:
-                # The peer lives and has said no; another of its addresses would say the same.
-                return last, weakness
-            candidate = candidate.without(stream.connection.peer)
-    return last, weakness
+    async def run(self) -> None:
+        """Returns when a stream is up; raises DialFailed."""
+        nothing = DialFailed(NOT_FOUND, f"No address for {self._remote} was found.")
+        failure, weakness = await self._round((), nothing)
+        if failure is not None and weakness is not None:
+            first = failure
+            failure, _unused = await self._round({weakness}, first)
+            if failure is not None and failure is not first:
+                failure = DialFailed(failure.condition, f"{failure.text}; before that, {first.text}")
+        if failure is not None:
+            raise failure
 
+    async def _round(self, avoid: Container[str], last: DialFailed) -> tuple[DialFailed | None, str | None]:
+        """Try one address after the other. Gives the failure, and what may be left out because it was the reason.
 
-async def _outcome(stream: Trial, end: float) -> DialFailed | None:
-    left = end - asyncio.get_running_loop().time()
-    try:
-        async with asyncio.timeout(left * _SHARE):
-            return await stream.outcome
-    except TimeoutError:
-        return DialFailed(TIMEOUT, "The server took the connection, and no stream came about in time")
+        ``last`` is the failure where there is nothing to try, as with direct TLS alone and TLS to be left out.
+        """
+        weakness: str | None = None
+        async for target in self._dialer.candidates(self._partner, self._remote):
+            candidate = target
+            if candidate.direct and "tls" in avoid:
+                continue
+            while candidate.addresses:
+                self._trying = stream = self._make(candidate, avoid)
+                try:
+                    await self._dialer.connect(candidate, stream.connection)
+                    outcome = await self._outcome(stream)
+                except DialFailed as problem:
+                    last = self._over(problem)
+                    break
+                if outcome is None:
+                    return None, None
+                stream.let_go(None, "")
+                weakness = stream.weakness or weakness
+                last = self._over(DialFailed(outcome.condition, f"{outcome.text} ({stream.endpoint})"))
+                if outcome.condition != TIMEOUT:
+                    # The peer lives and has said no; another of its addresses would say the same.
+                    return last, weakness
+                candidate = candidate.without(stream.connection.peer)
+        return last, weakness
+
+    def _over(self, failure: DialFailed) -> DialFailed:
+        self._trying, self._failure = None, failure
+        return failure
+
+    async def _outcome(self, stream: Trial) -> DialFailed | None:
+        left = self._end - asyncio.get_running_loop().time()
+        try:
+            async with asyncio.timeout(left * _SHARE):
+                return await stream.outcome
+        except TimeoutError:
+            return DialFailed(TIMEOUT, f"No stream came about in time: {stream.phase}")

@@ -46,6 +46,13 @@ class Trial(ABC):
         """What one more attempt may leave out, because this one has failed by it and the record can do without."""
         return self.machine.retry_without if self.machine is not None else None
 
+    @property
+    def phase(self) -> str:
+        """What it waits for, as long as it has no outcome."""
+        if self.machine is None or not self.connected:
+            return "TCP was not answered, as where a firewall drops it"
+        return self.machine.phase
+
     def let_go(self, condition: str | None, text: str) -> None:
         """It is not wanted any more, and closes by itself."""
         self._let_go = True
