@@ -312,7 +312,9 @@ def test_a_certificate_of_another_ca_is_told_with_its_remedy():
         assert results(steps) == ["pass", "fail", "fail", "fail"], steps
         assert "Some CA" in steps["certificate"]["diagnosis"]
         assert "ca_file" in steps["certificate"]["diagnosis"]
-        assert "not trusted" in steps["method"]["diagnosis"]
+        for name in ("method", "stream"):
+            assert "not trusted (wrong_ca): see the step certificate" in steps[name]["diagnosis"]
+            assert "Some CA" not in steps[name]["diagnosis"]
 
     run(test)
 
@@ -322,8 +324,8 @@ def test_a_fault_of_ours_is_not_called_theirs():
         steps = await examine(FULL, {**TLS, "ca_file": "/nowhere/ca.pem"})
         text = steps["certificate"]["diagnosis"]
         assert steps["certificate"]["result"] == "fail"
-        assert "put it where ca_file names it" in text
-        assert "their administrator" not in text
+        assert "repair it here: put the file where ca_file names it" in text
+        assert "administrator" not in text
 
     run(test)
 
@@ -366,6 +368,49 @@ def test_a_handshake_that_fails_is_told_with_its_reason():
         steps = await examine(FULL, TLS, options=old)
         assert results(steps) == ["fail", "skip", "skip", "fail"], steps
         assert "TLS failed" in steps["tls"]["diagnosis"]
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("offer", "expected", "hint"),
+    [
+        (
+            replace(FULL, external="", on_result="silence"),
+            ["pass", "pass", "skip", "fail"],
+            "has not answered our dialback key",
+        ),
+        (
+            replace(FULL, starttls="required", on_starttls="silence"),
+            ["skip", "skip", "skip", "fail"],
+            "has not answered <starttls/>",
+        ),
+    ],
+    ids=["dialback", "starttls"],
+)
+def test_a_stream_that_is_still_waited_for_is_told_as_far_as_it_has_come(offer, expected, hint):
+    async def test() -> None:
+        steps = await examine(offer, TLS_OR_DIALBACK)
+        assert results(steps) == expected, steps
+        assert hint in steps["stream"]["diagnosis"]
+        if expected[0] == "pass":
+            assert "TLSv1.3" in steps["tls"]["diagnosis"]
+            assert f"TLS is up, and {THEIRS} {hint}" in steps["stream"]["diagnosis"]
+            assert "refusals of it in the audit" in steps["stream"]["diagnosis"]
+
+    run(test)
+
+
+def test_a_handshake_that_is_still_waited_for_is_told_as_such():
+    def secured(records: Records) -> None:
+        records.certify(Authorities.identity, Authorities.theirs, **TLS)
+
+    async def test() -> None:
+        async with Listener() as listener, world(change=secured) as here:
+            publish(here, theirs=[f"_xmpps-server._tcp 60 IN SRV 0 0 {listener.port} x", "x 60 IN A 127.0.0.1"])
+            _unused, steps = await diagnose(here, timeout=2)
+            assert results(steps) == ["fail", "skip", "skip", "fail"], steps
+            assert f"{THEIRS} has not finished the TLS handshake" in steps["tls"]["diagnosis"]
 
     run(test)
 

@@ -10,13 +10,14 @@ anything because an earlier one failed is skipped and says so.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from .config import Partner
 from .current import Current
-from .examine import Fault, Skip, certificate, method, tls
+from .examine import Fault, Skip, certificate, method, tls, why
 from .net.addresses import is_ours
 from .net.dial import Candidate, Dialer, DialFailed, Endpoint
 from .net.incoming import Incomings
@@ -42,6 +43,8 @@ STEPS = (
     "ping",
 )
 _MOST_DOMAINS = 20
+_TO_TELL = 0.05
+"""Seconds before the end of the time given, at which streams are waited for no longer."""
 
 
 class Diagnosis:
@@ -61,24 +64,25 @@ class Diagnosis:
         self._failed: set[str] = set()
         self._steps: list[dict[str, Any]] = []
         self._route: Route | None = None
-        """One that failed, or any."""
+        """One that is not up, or any."""
+        self._end = 0.0
 
     async def run(self, seconds: float) -> dict[str, Any]:
         """All steps, within so many seconds altogether."""
         # Whoever asks has just changed something, as likely as not.
         self.dialer.resolver.forget()
-        end = time.monotonic() + seconds
+        self._end = time.monotonic() + seconds
         for name in STEPS:
             step: Callable[[], Awaitable[str]] = getattr(self, "_" + name)
-            await self._step(name, step, end)
+            await self._step(name, step)
         passed = not self._failed
         return {"domain": self.asked, "passed": passed, "steps": self._steps}
 
-    async def _step(self, name: str, step: Callable[[], Awaitable[str]], end: float) -> None:
+    async def _step(self, name: str, step: Callable[[], Awaitable[str]]) -> None:
         begun = time.monotonic()
         latency: float | None = None
         try:
-            async with asyncio.timeout(max(0.1, end - begun)):
+            async with asyncio.timeout(max(0.1, self._end - begun)):
                 diagnosis = await step()
             result = "pass"
         except Skip as reason:
@@ -226,8 +230,11 @@ class Diagnosis:
         routes = [self.relay.routes.between(pair.local, pair.remote) for pair in self._pairs()]
         for route in routes:
             route.open()
-        for route in routes:
-            await route.outcome()
+        # What a stream without an outcome waits for is the diagnosis, and there has to be time to tell it.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, self._end - _TO_TELL - time.monotonic())):
+                for route in routes:
+                    await route.outcome()
         self._route = next((route for route in routes if not route.up), routes[0])
         return tls(partner, self.domain, self._tried())
 
@@ -243,8 +250,7 @@ class Diagnosis:
         self._need("federation")
         route = self._tried()
         if not route.up:
-            text = route.failure.text if route.failure is not None else "The stream was closed."
-            raise Fault(f"From {route.pair.local}: {text}")
+            raise Fault(f"From {route.pair.local}: {why(route)}")
         if route.stream is None:
             return f"{self.domain} has opened a stream to us that goes both ways, and it is used."
         return f"The stream to {route.stream.endpoint} is up."

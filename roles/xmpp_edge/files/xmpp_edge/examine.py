@@ -24,9 +24,13 @@ _REMEDIES = {
     "pin_mismatch": "set pins of the partner anew if their key has changed, and ask them first",
     "name_mismatch": "they need a certificate that names their domain",
     "no_certificate": "they have to present one",
-    "ca_file_unusable": "put it where ca_file names it, readable for the group of the service, and reload",
     "no_crl": "have the edge fetch it (edge_crl), or set check_crls to if_available",
     "crl_expired": "have the edge fetch it anew (edge_crl); if the CA has no newer one, ask the CA",
+}
+# The verdict is written for the partner; of what is at fault on this side, our administrator hears in other words.
+_HERE = {
+    "ca_file_unusable": "the trusted CAs cannot be read; repair it here: put the file where ca_file names it, readable"
+    " for the group of the service, and reload",
 }
 _ASK = "their administrator has to repair that"
 
@@ -47,9 +51,8 @@ def tls(partner: Partner, domain: str, route: Route) -> str:
         return f"{facts.version} with {facts.cipher} {how}, at {facts.endpoint}."
     if partner.tls == "not_supported":
         raise Skip(f"Not tried, because the record of {partner.domain} says that it has no TLS (tls: not_supported).")
-    failure = route.failure.text if route.failure is not None else ""
     if not route.up and (facts.handshake or facts.reason in _OF_TLS):
-        raise Fault(failure)
+        raise Fault(route.why)
     if not route.up:
         raise Skip("It did not come to that: see the step stream.")
     return f"{domain} has no TLS that works, and its record leaves that open (tls: optional); the stream is plain."
@@ -63,9 +66,9 @@ def certificate(partner: Partner, domain: str, route: Route) -> str:
     if facts.trust.trusted:
         how = "; its key is pinned" if facts.trust.reason == "pinned" else ""
         return f"It proves {domain}{how}. {facts.certificate}"
-    text = facts.trust.text or facts.trust.reason
-    remedy = _REMEDIES.get(facts.trust.reason, _ASK)
-    found = f"It does not prove {domain}: {text}; {remedy}. {facts.certificate}"
+    reason = facts.trust.reason
+    text = _HERE.get(reason) or f"{facts.trust.text or reason}; {_REMEDIES.get(reason, _ASK)}"
+    found = f"It does not prove {domain}: {text}. {facts.certificate}"
     if "tls_dialback" in partner.auth_methods:
         return f"{found} The record lets dialback prove it instead."
     raise Fault(found)
@@ -79,8 +82,16 @@ def method(domain: str, route: Route) -> str:
         also = f" It goes {' and '.join(more)}." if more else ""
         return f"By {_METHODS.get(facts.method, facts.method)}.{also}"
     if facts.reason in _OF_PROOF:
-        raise Fault(route.failure.text if route.failure is not None else facts.reason)
+        raise Fault(why(route))
     raise Skip("It did not come to that: see the step stream.")
+
+
+def why(route: Route) -> str:
+    """Why there is no stream; what the step certificate has told at length is not told again."""
+    trust = route.facts.trust if route.facts is not None else None
+    if trust is None or not trust.text:
+        return route.why
+    return route.why.replace(trust.text, "see the step certificate")
 
 
 def _facts(domain: str, route: Route) -> Facts:

@@ -148,9 +148,12 @@ class Route:
         self._failed = None
 
     @property
-    def failure(self) -> DialFailed | None:
-        """Why the last attempt failed, as long as that holds."""
-        return self._failure
+    def why(self) -> str:
+        """Why no stanzas flow: what the attempt under way waits for, or why the last one failed."""
+        if self._task is not None:
+            waits = self.stream.phase if self.stream is not None else "no address has been found yet"
+            return f"The stream is still being opened: {waits}."
+        return self._failure.text if self._failure is not None else "The stream was closed."
 
     @property
     def facts(self) -> Facts | None:
