@@ -88,7 +88,10 @@ class _Planner:
 
     def run(self, given: Given | None, authority: Authority | None) -> Plan:
         wanted, current = self.wanted, self.current
-        requested = self._adopt(given) if given is not None and self.adopts else self._request()
+        if given is not None and given.key is not None and self.adopts:
+            requested = self._adopt(given, given.key)
+        else:
+            requested = self._request()
         holder: int | None = None
         if authority is not None:
             requested = holder = self._issue(requested, authority)
@@ -225,10 +228,8 @@ class _Planner:
 
     # The certificate
 
-    def _adopt(self, given: Given) -> int:
+    def _adopt(self, given: Given, key: KeyFacts) -> int:
         """The key that came with its certificate, in a generation of its own."""
-        key = given.key
-        assert key is not None
         if (key.type, key.size) != (self.request.key_type, self.request.key_size):
             option = "key_type" if key.type != self.request.key_type else "key_size"
             remedy = "leave the option out, or make a PFX with such a key"

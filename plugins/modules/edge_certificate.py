@@ -94,11 +94,13 @@ options:
       - Whether the request names the O(xmpp_domains) as DNS names only, without SRVName and xmppAddr.
       - Public CAs certify nothing else, and C(community.crypto) refuses to send other requests to an ACME CA.
       - A new request has V(false).
+    version_added: 0.2.0
     type: bool
   key_usage:
     description:
       - What the key may be used for, in the words of RFC 5280, such as V(digitalSignature), or of OpenSSL, such as V(Digital Signature).
       - A new request has V(digitalSignature), with an RSA key V(keyEncipherment) too. An empty list asks for nothing.
+    version_added: 0.2.0
     type: list
     elements: str
   extended_key_usage:
@@ -109,6 +111,7 @@ options:
         EXTERNAL only from a certificate that has it. Where you need them and your CA still gives it, ask for V(serverAuth) and
         V(clientAuth). Without it those partners fall back to dialback.
       - An empty list asks for nothing.
+    version_added: 0.2.0
     type: list
     elements: str
   digest:
@@ -135,6 +138,7 @@ options:
     type: str
   password:
     description: Password of the PFX.
+    version_added: 0.2.0
     type: str
   issue:
     description:
@@ -162,18 +166,21 @@ options:
       - Renew the certificate when it ends within so many days. A new key and request are made beside it, or a new certificate where O(issue)
         says how. The old one stays in use until the new one is in hand.
       - Where this is left out, nothing is renewed. A certificate that was issued here is replaced once it has expired.
+    version_added: 0.2.0
     type: int
   effective_date:
     description:
       - When to put the certificate to use, as V(2026-12-01) or V(2026-12-01T03:00:00Z). Without a zone it is in UTC.
       - The certificate is imported or issued now and may become valid as late as then. The first run at or after that date assigns it.
       - The date is kept with the certificate. Empty takes it back. A certificate that is in use already is left in use.
+    version_added: 0.2.0
     type: str
   previous:
     description:
       - With V(true), what was assigned before is assigned again. A second run changes nothing.
       - What was taken out of use so stays out of use until this is V(false), also for runs that leave this option out. Another certificate
         is assigned as ever.
+    version_added: 0.2.0
     type: bool
   regenerate:
     description:
@@ -184,6 +191,7 @@ options:
       - With V(full_idempotence) a key that cannot be read is passed over, and another one is made.
       - With V(always) each run makes another key and request.
       - Where this is left out, it is V(partial_idempotence).
+    version_added: 0.2.0
     type: str
     choices: [never, fail, partial_idempotence, full_idempotence, always]
   state:

@@ -51,6 +51,7 @@ options:
       - Addresses in our domains, or patterns with one star before the C(@), such as V(*@branch.example) or
         V(sales-*@inside.example).
       - A user can belong to one site only.
+    version_added: 0.2.0
     type: list
     elements: str
   federation_access:

@@ -172,6 +172,7 @@ options:
       - A resolver that is asked for the records after an update too, such as a public one that partners may use.
       - An address, with C(:port) where that is not 53. What it does not show yet is warned of.
       - It has no effect if O(verify=false).
+    version_added: 0.2.0
     type: str
 extends_documentation_fragment:
   - xmpp.federation._attributes

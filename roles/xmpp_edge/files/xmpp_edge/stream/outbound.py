@@ -108,7 +108,7 @@ class Outbound(Opening):
         if not self._carries or self._state is not _OPEN:
             raise RuntimeError("no stanza can be sent on this stream now")
         action = self._sending.write(stanza, now)
-        if type(action) is Send:
+        if isinstance(action, Send):
             self._wrote = self._active = now
         return [action]
 
