@@ -30,7 +30,7 @@ TAIL = 150
 # While a part runs that takes long, a sign of life.
 PATIENCE = 60.0
 # No part takes this long; one that does hangs, and the others are still to have their turn.
-LIMIT = 1800.0
+LIMIT = 2700.0
 
 
 @dataclass
