@@ -36,7 +36,9 @@ ROWS = {
 def start(scratch: Path) -> subprocess.Popen[str]:
     """The demo with its scratch directory below ``scratch``, where nobody else's is."""
     environment = {**os.environ, "DEMO_PYTHON": sys.executable, "TMPDIR": str(scratch)}
-    return subprocess.Popen([RUN], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    # A test run in the background of a shell inherits that an interrupt is ignored, and a user's terminal does not.
+    command = ["env", "--default-signal=INT", str(RUN)]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def read_table(output: str) -> dict[str, str]:
