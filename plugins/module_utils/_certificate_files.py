@@ -22,7 +22,6 @@ import contextlib
 import os
 import secrets
 import shutil
-import stat
 from datetime import datetime
 from typing import Any, Callable, Iterator, Mapping, NamedTuple, Sequence
 
@@ -47,12 +46,13 @@ from ._certificate_steps import (
     WriteRequest,
     number_of,
 )
+from ._file_attributes import attributes_of, make_directory, set_attributes
 from ._plan import Change
 from ._records.errors import Problem, RecordError
+from ._records.material import PREVIOUS
 
 KEY, REQUEST, CERTIFICATE, CHAIN, ABOUT = "key.pem", "csr.pem", "cert.pem", "chain.pem", "about.json"
 NAMES = (KEY, REQUEST, CERTIFICATE, CHAIN, ABOUT)
-PREVIOUS = ".previous"
 
 
 class Material(NamedTuple):
@@ -192,7 +192,7 @@ class Files:
             home = self.home(id, number)
             names = sorted(set(NAMES).intersection(_listed(home)))
             for path in [home, *(os.path.join(home, name) for name in names)]:
-                found, wanted = _attributes(path)
+                found, wanted = attributes_of(path)
                 if found != wanted:
                     changes.append(Change(f"file {path}", found, wanted))
         return changes
@@ -206,13 +206,13 @@ class Files:
 
     def apply(self, id: str, steps: Sequence[Step], material: Material) -> None:
         for directory in (self.certificates, self.assigned):
-            _make_directory(directory)
+            make_directory(directory)
         self._sweep()
         for step in steps:
             self._do[type(step)](id, step, material)
 
     def repair(self, change: Change) -> None:
-        _set_attributes(change.subject.partition(" ")[2])
+        set_attributes(change.subject.partition(" ")[2])
 
     def _sweep(self) -> None:
         """Take away what a run that broke off left behind; under the lock nobody else is writing."""
@@ -298,10 +298,10 @@ class Files:
     def _appear(self, home: str, contents: Mapping[str, bytes]) -> None:
         aside = os.path.join(self.certificates, _temporary())
         os.mkdir(aside, 0o700)
-        _set_attributes(aside, 0o700)
+        set_attributes(aside, 0o700)
         for name, content in contents.items():
             store.write_file(os.path.join(aside, name), content, store.FILE_MODE)
-        _set_attributes(aside)
+        set_attributes(aside)
         os.rename(aside, home)
         store._sync_directory(self.certificates)
 
@@ -346,40 +346,3 @@ def _link(path: str, target: str) -> None:
     os.symlink(target, aside)
     os.rename(aside, path)
     store._sync_directory(os.path.dirname(path))
-
-
-def _make_directory(path: str) -> None:
-    if not os.path.isdir(path):
-        os.mkdir(path, 0o700)
-        _set_attributes(path)
-
-
-def _wanted(path: str, mode: int | None = None) -> tuple[int, int, int]:
-    """Mode, owner and group: those of the directory above, as far as they can be given and are passed on."""
-    status, above = os.lstat(path), os.stat(os.path.dirname(path))
-    inherits = bool(above.st_mode & stat.S_ISGID)
-    if mode is None:
-        mode = store.DIRECTORY_MODE if stat.S_ISDIR(status.st_mode) else store.FILE_MODE
-    if inherits and stat.S_ISDIR(status.st_mode):
-        mode |= stat.S_ISGID
-    owner = above.st_uid if os.geteuid() == 0 else status.st_uid
-    return mode, owner, above.st_gid if inherits else status.st_gid
-
-
-def _attributes(path: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    status = os.lstat(path)
-    found = (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
-    return _shown(found), _shown(_wanted(path))
-
-
-def _shown(attributes: tuple[int, int, int]) -> dict[str, Any]:
-    mode, owner, group = attributes
-    return {"mode": f"{mode:04o}", "owner": store._user(owner), "group": store._group(group)}
-
-
-def _set_attributes(path: str, mode: int | None = None) -> None:
-    mode, owner, group = _wanted(path, mode)
-    # Only root, or a member of the group, may do this; a file of the caller's own group still serves the caller.
-    with contextlib.suppress(PermissionError):
-        os.chown(path, owner, group)
-    os.chmod(path, mode)

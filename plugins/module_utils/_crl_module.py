@@ -15,8 +15,8 @@ from typing import Any, NamedTuple, Sequence
 
 from . import _crl_lists as lists
 from . import _store as store
-from ._certificate_files import _attributes, _make_directory, _set_attributes
 from ._crl_options import Wanted, wanted
+from ._file_attributes import attributes_of, make_directory, set_attributes
 from ._plan import Change, Plan
 from ._records.errors import RecordError
 from ._records.material import CRLS
@@ -150,7 +150,7 @@ def _changes(config_dir: str, jobs: Sequence[Job]) -> list[Change]:
     changes = [change for change in found if change is not None]
     for job in jobs:
         if job.there and job.change is None:
-            before, after = _attributes(job.path)
+            before, after = attributes_of(job.path)
             if before != after:
                 changes.append(Change(f"file {job.path}", before, after))
     for directory in (directory_of(config_dir), config_dir):
@@ -164,7 +164,7 @@ def _carry_out(config_dir: str, jobs: Sequence[Job]) -> None:
         store._make_directory(config_dir)
     with store._lock(config_dir):
         directory = directory_of(config_dir)
-        _make_directory(directory)
+        make_directory(directory)
         for job in jobs:
             store._sweep(directory, job.entry.name)
             if job.entry.state == "absent":
@@ -173,7 +173,7 @@ def _carry_out(config_dir: str, jobs: Sequence[Job]) -> None:
             elif job.writes and job.after:
                 store.write_file(job.path, job.after.der, store.FILE_MODE)
             elif job.there:
-                _set_attributes(job.path)
+                set_attributes(job.path)
 
 
 def _result(job: Job) -> dict[str, Any]:
