@@ -17,6 +17,7 @@ import ssl
 from typing import Any, Callable, NamedTuple, Sequence
 
 from . import _certificate_crypto as crypto
+from ._records.material import STORES
 
 try:
     from cryptography import x509
@@ -26,13 +27,6 @@ except ImportError:
     # Whoever needs this has looked for the library first, and told the user what to install.
     pass
 
-# Where systems keep the CAs that they trust.
-STORES = (
-    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu
-    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",  # RHEL
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/cert.pem",
-)
 _PKCS7 = re.compile(rb"-----BEGIN PKCS7-----.+?-----END PKCS7-----", re.DOTALL)
 _BASE64 = re.compile(r"MI[A-Za-z0-9+/=\s]{100,}\Z")
 _PKCS7_OID = bytes.fromhex("06092a864886f70d010702")

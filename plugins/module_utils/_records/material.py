@@ -20,6 +20,13 @@ ASSIGNED, CRLS = "assigned", "crls"
 PREVIOUS = ".previous"
 # The key goes without: it never changes beside a certificate, and whoever looks at a hash need not be able to read it.
 CERTIFICATE_FILES = ("cert.pem", "chain.pem")
+# Where systems keep the CAs that they trust.
+STORES = (
+    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",  # RHEL
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/cert.pem",
+)
 LARGEST = 64 * 1024 * 1024
 _CHUNK = 1024 * 1024
 

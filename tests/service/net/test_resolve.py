@@ -11,7 +11,8 @@ from collections import Counter
 
 import pytest
 from peers.dns_server import DnsServer
-from xmpp_edge.net.resolve import LookupFailed, Resolver, Target, order, split_server
+from xmpp_edge.net.resolve import LookupFailed, Resolver, Target, order
+from xmpp_edge.records import fields
 
 from .harness import run
 
@@ -69,7 +70,7 @@ def test_weights_of_zero_only_keep_all_targets():
     ],
 )
 def test_resolver_addresses(text, expected):
-    assert split_server(text) == expected
+    assert fields.resolver(text) == expected
 
 
 def test_srv_is_followed_and_u_labels_are_asked_as_a_labels():

@@ -15,12 +15,8 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.x509.verification import Store
 
-_SYSTEM = (
-    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu
-    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",  # RHEL
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/cert.pem",
-)
+from ..records.material import STORES
+
 _BLOCK = re.compile(rb"-----BEGIN (?:TRUSTED )?CERTIFICATE-----.*?-----END (?:TRUSTED )?CERTIFICATE-----", re.DOTALL)
 
 
@@ -54,7 +50,7 @@ def load(path: str | Path) -> Anchors:
 def system() -> Anchors:
     """Those that the host trusts."""
     named = os.environ.get("SSL_CERT_FILE")
-    for path in (named,) if named else _SYSTEM:
+    for path in (named,) if named else STORES:
         if os.path.exists(path):
             return load(path)
     raise AnchorsError("this host has no file of trusted CAs; install ca-certificates or set ca_file")

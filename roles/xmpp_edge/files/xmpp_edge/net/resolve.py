@@ -27,6 +27,7 @@ import dns.nameserver
 import dns.rdatatype
 import dns.resolver
 
+from ..records import fields
 from .addresses import interleaved, parsed
 
 NOT_FOUND = "remote-server-not-found"
@@ -84,17 +85,6 @@ def order(targets: Iterable[Target], pick: Callable[[int, int], int]) -> list[Ta
                     result.append(waiting.pop(index))
                     break
     return result
-
-
-def split_server(text: str) -> tuple[str, int]:
-    """Address and port of a resolver written as "ip", "ip:port" or "[v6]:port"."""
-    if text.startswith("["):
-        address, _unused, port = text[1:].partition("]")
-        return address, int(port.removeprefix(":") or 53)
-    if text.count(":") == 1:
-        address, _unused, port = text.partition(":")
-        return address, int(port)
-    return text, 53
 
 
 class Resolver:
@@ -264,7 +254,7 @@ class Resolver:
         if self._stub is None:
             stub = dns.asyncresolver.Resolver(_SYSTEM, configure=not self._servers)
             if self._servers:
-                stub.nameservers = [dns.nameserver.Do53Nameserver(*split_server(server)) for server in self._servers]
+                stub.nameservers = [dns.nameserver.Do53Nameserver(*fields.resolver(server)) for server in self._servers]
             # A time-out of its own for each attempt, so that one dead resolver does not use up the whole lifetime.
             stub.timeout = max(0.2, self._lifetime / 4)
             self._stub = stub
