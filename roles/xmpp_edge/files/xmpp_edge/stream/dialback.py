@@ -11,6 +11,7 @@ from functools import lru_cache
 
 from ..xml import namespaces
 from ..xml.element import Element
+from . import conditions
 from .errors import StreamError
 from .header import domain
 from .security import Credentials
@@ -63,9 +64,7 @@ def verify(sender: str, target: str, stream_id: str, key: str = "") -> Element:
 
 def failure(answer: Element, condition: str, text: str = "") -> Element:
     """The answer, made a dialback error."""
-    content: list[Element | str] = [Element(condition, namespaces.STANZA_ERRORS)]
-    if text:
-        content.append(Element("text", namespaces.STANZA_ERRORS, {"xml:lang": "en"}, [text]))
+    content = conditions.write(condition, text, namespaces.STANZA_ERRORS)
     answer.attrs["type"] = "error"
     answer.content = [Element("error", namespaces.SERVER, {"type": "cancel"}, content)]
     return answer
@@ -73,12 +72,5 @@ def failure(answer: Element, condition: str, text: str = "") -> Element:
 
 def failure_of(answer: Element) -> tuple[str, str]:
     """Condition and text of a dialback error; the condition is undefined-condition when it names none."""
-    error = answer.child("error", namespaces.SERVER)
-    condition, text = "undefined-condition", ""
-    for child in error.children if error is not None else []:
-        if child.namespace == namespaces.STANZA_ERRORS:
-            if child.name == "text":
-                text = child.text
-            else:
-                condition = child.name
-    return condition, text
+    condition, text = conditions.read(answer.child("error", namespaces.SERVER), namespaces.STANZA_ERRORS)
+    return condition.name if condition is not None else "undefined-condition", text

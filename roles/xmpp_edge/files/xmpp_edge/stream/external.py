@@ -10,6 +10,7 @@ import binascii
 from ..jid import JIDError, parse
 from ..xml import namespaces
 from ..xml.element import Element
+from . import conditions
 from .features import EXTERNAL
 
 EMPTY = "="
@@ -51,22 +52,13 @@ def success() -> Element:
 
 
 def failure(condition: str, text: str = "") -> Element:
-    content: list[Element | str] = [Element(condition, namespaces.SASL)]
-    if text:
-        content.append(Element("text", namespaces.SASL, {"xml:lang": "en"}, [text]))
-    return Element("failure", namespaces.SASL, content=content)
+    return Element("failure", namespaces.SASL, content=conditions.write(condition, text, namespaces.SASL))
 
 
 def failure_of(element: Element) -> tuple[str, str]:
     """Condition and text of a failure; the condition is not-authorized when it names none."""
-    condition, text = "not-authorized", ""
-    for child in element.children:
-        if child.namespace == namespaces.SASL:
-            if child.name == "text":
-                text = child.text
-            else:
-                condition = child.name
-    return condition, text
+    condition, text = conditions.read(element, namespaces.SASL)
+    return condition.name if condition is not None else "not-authorized", text
 
 
 def encode(authzid: str | None) -> str:

@@ -19,6 +19,7 @@ from ..xml.limits import Limits
 from ..xml.parser import Event, Parser, StreamEnd, StreamStart
 from ..xml.stanza import Stanza
 from ..xml.writer import CLOSE, write_element
+from . import conditions
 from .actions import Action, Closed, Refused, Send
 from .errors import StreamError
 from .security import Tls
@@ -288,18 +289,13 @@ class Machine(ABC):
         self._end(None, "", "peer", actions)
 
     def _peer_failed(self, error: Element, actions: list[Action]) -> None:
-        condition, text, inner = "undefined-condition", "", ""
-        for child in error.children:
-            if child.namespace == namespaces.STREAM_ERRORS:
-                if child.name == "text":
-                    text = child.text
-                else:
-                    condition, inner = child.name, child.text
-        # Only see-other-host has text of its own: where it would have us go.
-        text = text or inner.strip()
+        condition, text = conditions.read(error, namespaces.STREAM_ERRORS)
+        if condition is not None:
+            # Only see-other-host has text of its own: where it would have us go.
+            text = text or condition.text.strip()
         if self._state is not State.CLOSING:
             actions.append(Send(CLOSE))
-        self._end(condition, text, "peer", actions)
+        self._end(condition.name if condition is not None else "undefined-condition", text, "peer", actions)
 
     def _fail(self, error: StreamError, actions: list[Action]) -> None:
         if isinstance(error, Refusal):
@@ -331,9 +327,7 @@ class Machine(ABC):
 
 
 def _error(error: StreamError) -> bytes:
-    content: list[Element | str] = [Element(error.condition, namespaces.STREAM_ERRORS)]
-    if error.text:
-        content.append(Element("text", namespaces.STREAM_ERRORS, {"xml:lang": "en"}, [error.text]))
+    content = conditions.write(error.condition, error.text, namespaces.STREAM_ERRORS)
     if error.application is not None:
         content.append(Element(error.application, namespaces.APPLICATION_ERRORS))
     return write_element(Element("error", namespaces.STREAMS, content=content))
