@@ -36,10 +36,8 @@ class RawPeer:
         self, identity: Identity | None = None, options: Options = DEFAULT, *, server: bool = False
     ) -> SecureStream:
         """From here on what is sent and received goes through TLS; TlsError when the other side will not have it."""
-        assert isinstance(self._reader, asyncio.StreamReader)
-        assert isinstance(self._writer, asyncio.StreamWriter)
-        shake = SecureStream.server if server else SecureStream.client
-        self.tls = self._reader = self._writer = await shake(self._reader, self._writer, identity, options)
+        self.tls = await SecureStream.start(self._reader, self._writer, identity, options, server=server)
+        self._reader = self._writer = self.tls
         return self.tls
 
     async def send(self, data: bytes, *, chunk: int = 0, pause: float = 0.0) -> None:

@@ -91,33 +91,28 @@ class SecureStream:
         self.transport = writer.transport
 
     @classmethod
-    async def client(
+    async def start(
         cls,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
+        reader: asyncio.StreamReader | SecureStream,
+        writer: asyncio.StreamWriter | SecureStream,
         identity: Identity | None,
         options: Options = DEFAULT,
+        *,
+        server: bool,
     ) -> SecureStream:
+        """Shake hands in one of the two roles; TlsError when the other side will not have it."""
+        assert isinstance(reader, asyncio.StreamReader)
+        assert isinstance(writer, asyncio.StreamWriter)
         again = options.again
-        tls = SSL.Connection(again.get_context() if again else context(identity, options, server=False), None)
+        tls = SSL.Connection(again.get_context() if again else context(identity, options, server=server), None)
+        if server:
+            tls.set_accept_state()
+            return await cls(reader, writer, tls)._shaken()
         if options.sni:
             tls.set_tlsext_host_name(options.sni.encode("idna"))
         if again is not None and (session := again.get_session()) is not None:
             tls.set_session(session)
         tls.set_connect_state()
-        return await cls(reader, writer, tls)._shaken()
-
-    @classmethod
-    async def server(
-        cls,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        identity: Identity | None,
-        options: Options = DEFAULT,
-    ) -> SecureStream:
-        again = options.again
-        tls = SSL.Connection(again.get_context() if again else context(identity, options, server=True), None)
-        tls.set_accept_state()
         return await cls(reader, writer, tls)._shaken()
 
     async def _shaken(self) -> SecureStream:

@@ -84,10 +84,8 @@ class Wire:
         self, identity: Identity | None = None, options: Options = DEFAULT, *, server: bool = False
     ) -> SecureStream:
         """Put TLS under the stream, which begins anew on it; TlsError when the other side will not have it."""
-        assert isinstance(self._reader, asyncio.StreamReader)
-        assert isinstance(self._writer, asyncio.StreamWriter)
-        shake = SecureStream.server if server else SecureStream.client
-        self.tls = self._reader = self._writer = await shake(self._reader, self._writer, identity, options)
+        self.tls = await SecureStream.start(self._reader, self._writer, identity, options, server=server)
+        self._reader = self._writer = self.tls
         self.restart()
         return self.tls
 
