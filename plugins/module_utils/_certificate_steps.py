@@ -101,9 +101,6 @@ class Current(NamedTuple):
     # What `previous` names, by usage, as far as it is there and can be used.
     before: Mapping[str, Generation]
 
-    def number_in_use(self, id: str, usage: str) -> int | None:
-        return number_of(id, self.assigned.get(usage))
-
 
 class Given(NamedTuple):
     """Certificates that the user gave: ours (the one with one of our keys) and the chain behind it, in order.

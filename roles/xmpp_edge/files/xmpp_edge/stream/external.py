@@ -37,11 +37,6 @@ def auth(authzid: str | None = None) -> Element:
     return Element("auth", namespaces.SASL, {"mechanism": EXTERNAL}, [encode(authzid)])
 
 
-def challenge() -> Element:
-    """Ask for the response that was not sent with ``auth``."""
-    return Element("challenge", namespaces.SASL)
-
-
 def response(authzid: str | None = None) -> Element:
     """The answer to a challenge."""
     return Element("response", namespaces.SASL, {}, [encode(authzid)])
