@@ -18,7 +18,7 @@ PARTS ?= lint unit service packaging demo integration interop lab
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-demo venv-test venv-lint venv-fuzz venv-bench-modules demo test lint fuzz bench bench-modules \
+.PHONY: help venv venv-demo venv-test venv-lint venv-fuzz venv-collections demo test lint fuzz bench bench-modules \
     build docs clean \
     test-unit test-service test-packaging test-integration test-interop test-demo test-lab
 
@@ -26,7 +26,7 @@ help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 venv: venv-lint ## .venv with all tools, from the pinned requirements
-venv-demo venv-test venv-lint venv-fuzz venv-bench-modules: venv-%:
+venv-demo venv-test venv-lint venv-fuzz venv-collections: venv-%:
 	@$(TOOLS)/venv $*
 
 demo: venv-demo ## two servers exchange messages through an edge on this machine
@@ -38,16 +38,19 @@ test: venv-test ## everything (PARTS="unit service" for some of it)
 lint: venv-lint ## style, types, documentation, and what the Galaxy would say
 	@PATH="$(BIN):$$PATH" $(BIN)/python $(TOOLS)/lint.py $(STEPS)
 
-test-unit: venv-test ## modules and what they are made of
+test-unit: venv-test venv-collections ## modules and what they are made of (as root also with Pebble, an ACME CA)
+	@$(TOOLS)/apt pebble bind9 || [ $$? -eq 3 ]
 	@$(PYTEST) -n $(JOBS) tests/unit
 
 test-service: venv-test ## the proxy against scripted peers, and these against each other
 	@$(PYTEST) -n $(JOBS) tests/service tests/peers
 
-test-packaging: venv-test ## the built collection, its documentation and this README
+test-packaging: venv-test venv-collections ## the built collection, its documentation and this README (as root also with a directory)
+	@$(TOOLS)/apt slapd python3-ldap || [ $$? -eq 3 ]
 	@$(PYTEST) -n $(JOBS) tests/packaging
 
-test-integration: venv-test ## ansible-test integration
+test-integration: venv-test ## ansible-test integration (as root also on BIND and Knot)
+	@$(TOOLS)/apt bind9 knot || [ $$? -eq 3 ]
 	@PATH="$(BIN):$$PATH" $(BIN)/python $(TOOLS)/integration.py
 
 test-interop: venv-test ## the proxy against real servers and TLS scanners (needs root to install them)
@@ -67,7 +70,7 @@ bench: venv-test ## the measurements of docs/performance.md
 	@$(TOOLS)/apt prosody lua-unbound || [ $$? -eq 3 ]
 	@$(PYTEST) -s tests/benchmark
 
-bench-modules: venv-test venv-bench-modules ## the modules with 1 to 10,000 objects, beside a loop and modules of others
+bench-modules: venv-test venv-collections ## the modules with 1 to 10,000 objects, beside a loop and modules of others
 	@$(PYTEST) -s tests/benchmark/test_modules.py tests/benchmark/test_modules_table.py
 
 build: venv-demo ## the collection's tarball, in build/

@@ -188,7 +188,7 @@ def test_one_call_beside_loops_and_other_modules(
     server: DnsServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if not PEERS.is_dir():
-        pytest.skip("the other collections are not here; `make bench-modules` fetches them")
+        pytest.skip("the other collections are not here; `make venv-collections` fetches them")
     rows: tuple[tuple[str, Tasks], ...] = (
         ("xmpp_partner, one call", partners),
         ("xmpp_partner, loop", partners_in_a_loop),

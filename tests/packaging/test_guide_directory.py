@@ -26,9 +26,8 @@ if TYPE_CHECKING:
 
 PAGE = tree.ROOT / "docs/guides/users-from-a-directory.md"
 SEARCH = Path("ansible_collections/community/general/plugins/modules/ldap_search.py")
-# Where the module may be: unpacked by `make venv-bench-modules`, or installed for Ansible.
-PLACES = [tree.ROOT / "tests/output/peer-collections", Path.home() / ".ansible/collections", *map(Path, sys.path)]
-PLACES += [Path("/usr/share/ansible/collections"), Path("/usr/lib/python3/dist-packages")]
+# Where `make venv-collections` has unpacked the module.
+OTHERS = tree.ROOT / ".venv/peer-collections"
 DEBIAN_PYTHON = "/usr/bin/python3"
 
 # Takes the options that the guide uses, and answers as the module does: one value is no list, none has no key.
@@ -249,14 +248,13 @@ def _wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
 
 def _real_search() -> tuple[Path, str]:
     """The collections path that has the module, and a Python that has python-ldap."""
-    found = next((place for place in PLACES if (place / SEARCH).exists()), None)
-    if found is None:
-        pytest.skip("community.general is not here (`make venv-bench-modules` brings it)")
+    if not (OTHERS / SEARCH).exists():
+        pytest.skip("community.general is not here (`make venv-collections` brings it)")
     for python in (sys.executable, DEBIAN_PYTHON):
         if Path(python).exists():
             tried = subprocess.run([python, "-c", "import ldap"], capture_output=True, check=False)
             if tried.returncode == 0:
-                return found, python
+                return OTHERS, python
     pytest.skip("No Python here has python-ldap (Debian: python3-ldap)")
 
 

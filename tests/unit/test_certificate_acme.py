@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shutil
@@ -30,22 +29,6 @@ from cryptography.hazmat.primitives import serialization
 
 ROOT = Path(__file__).resolve().parents[2]
 DOMAINS = ["a.example", "b.example"]
-
-
-def _collections() -> Path | None:
-    """Where community.crypto is: beside the installed `ansible`, or in the usual places of ansible-galaxy."""
-    found = importlib.util.find_spec("ansible")
-    beside = [Path(path).parent for path in found.submodule_search_locations or []] if found else []
-    told = [Path(path) for path in os.environ.get("XMPP_EDGE_TEST_COLLECTIONS", "").split(":") if path]
-    usual = [
-        ROOT / "tests/output/peer-collections",
-        Path.home() / ".ansible/collections",
-        Path("/usr/share/ansible/collections"),
-    ]
-    for place in [*told, *beside, *usual]:
-        if (place / "ansible_collections/community/crypto/MANIFEST.json").exists():
-            return place
-    return None
 
 
 ZONE = """$TTL 60
@@ -74,13 +57,14 @@ options {{
 controls {{ }};
 zone example {{ type primary; file "{home}/example.zone"; allow-update {{ key edge-update; }}; }};
 """
-COLLECTIONS = _collections()
+# Where `make venv-collections` has unpacked community.crypto.
+COLLECTIONS = ROOT / ".venv/peer-collections"
 pytestmark = [
     pytest.mark.skipif(shutil.which("pebble") is None, reason="needs Pebble: apt-get install pebble"),
     pytest.mark.skipif(shutil.which("named") is None, reason="needs a DNS server: apt-get install bind9"),
     pytest.mark.skipif(
-        COLLECTIONS is None,
-        reason="needs community.crypto: pip install ansible, or set XMPP_EDGE_TEST_COLLECTIONS to where it is",
+        not (COLLECTIONS / "ansible_collections/community/crypto").is_dir(),
+        reason="needs community.crypto: make venv-collections",
     ),
 ]
 
