@@ -153,6 +153,14 @@ options:
     description:
       - Whether the text of messages is written to the log. It is not by default.
     type: bool
+  archiving_disclaimer:
+    description:
+      - What users of partners are told when one of ours writes to them, such as that messages are kept. Without a text, which is the
+        default, they are told nothing. An empty text clears it.
+      - It is a message of its own from the domain of our user, ahead of the first message of a conversation. After twelve hours in which
+        ours has not written, another conversation begins.
+    type: str
+    version_added: 0.2.0
   dialback_secret:
     description:
       - The secret behind the keys of Server Dialback. All hosts of one edge need the same.
@@ -200,6 +208,10 @@ EXAMPLES = r"""
     allow_federated_users: true
     connection_limit: 5000
 
+- name: Say to users of partners that messages are kept
+  xmpp.federation.edge_config:
+    archiving_disclaimer: Messages with users of inside.example are archived.
+
 - name: One dialback secret for all hosts of the edge
   xmpp.federation.edge_config:
     dialback_secret_file: /root/dialback-secret
@@ -213,6 +225,7 @@ edge:
   type: dict
   sample:
     allow_federated_users: true
+    archiving_disclaimer: null
     ca_file: null
     check_crls: if_available
     connection_limit: 1000

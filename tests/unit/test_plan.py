@@ -242,6 +242,7 @@ def test_every_edge_option_counts() -> None:
         "connection_limit": 999,
         "ca_file": "/etc/ssl/partners.pem",
         "check_crls": "always",
+        "archiving_disclaimer": "This is kept.",
     }
     for name, field in edge.FIELDS.items():
         if field.kind == "dict":

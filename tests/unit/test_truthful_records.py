@@ -49,6 +49,7 @@ EDGE = {
     "ca_file": Option("/a.pem", "/b.pem"),
     "check_crls": Option("never", "always"),
     "log_message_bodies": Option(False, True),
+    "archiving_disclaimer": Option("This is kept.", "This is kept for a year."),
     "dialback_secret": Option(SECRET, f"{SECRET} 2", shown=shown("secrets/dialback_secret")),
     "dialback_secret_file": Option("{tmp}/first", "{tmp}/second", shown=shown("secrets/dialback_secret")),
     "state": Option(

@@ -42,6 +42,7 @@ FIELDS: Fields = {
     "ca_file": Field("path", None, nullable=True),
     "check_crls": Field("text", "if_available", choices=CHECK_CRLS),
     "log_message_bodies": Field("bool", False),
+    "archiving_disclaimer": Field("text", None, nullable=True),
 }
 
 

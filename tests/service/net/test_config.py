@@ -126,7 +126,10 @@ def test_another_pin_touches_its_partner(records):
 def test_records_of_an_older_release_load(records):
     """Written by 0.1.0, before there were certificates: what is missing has its default."""
     records.write()
-    for kind, gone in (("edge", ("direct_tls_port", "ca_file", "check_crls")), ("partners", ("ca_file", "pins"))):
+    for kind, gone in (
+        ("edge", ("direct_tls_port", "ca_file", "check_crls", "archiving_disclaimer")),
+        ("partners", ("ca_file", "pins")),
+    ):
         path = records.directory / f"{kind}.json"
         document = json.loads(path.read_text(encoding="utf-8"))
         for entry in document[kind] if isinstance(document[kind], list) else [document[kind]]:
@@ -135,6 +138,7 @@ def test_records_of_an_older_release_load(records):
         path.write_text(json.dumps(document), encoding="utf-8")
     snapshot = config.load(records.directory)
     assert (snapshot.direct_tls_port, snapshot.ca_file, snapshot.check_crls) == (None, None, "if_available")
+    assert snapshot.archiving_disclaimer is None
     assert snapshot.config_dir == records.directory
     assert all((partner.ca_file, partner.pins) == (None, ()) for partner in snapshot.partners)
 

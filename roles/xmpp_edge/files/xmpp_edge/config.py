@@ -110,6 +110,8 @@ class Snapshot:
     ca_file: str | None = None
     """Who may have signed the certificate of a partner without one of its own; None for those the host trusts."""
     check_crls: str = "if_available"
+    archiving_disclaimer: str | None = None
+    """What users of partners are told ahead of a conversation."""
 
     def partner(self, domain: str) -> Partner | None:
         """The partner that a domain belongs to."""
@@ -171,6 +173,7 @@ def load(directory: str | Path) -> Snapshot:
         direct_tls_port=edge["direct_tls_port"],
         ca_file=edge["ca_file"],
         check_crls=edge["check_crls"],
+        archiving_disclaimer=edge["archiving_disclaimer"],
     )
 
 

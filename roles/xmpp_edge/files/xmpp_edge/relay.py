@@ -15,6 +15,7 @@ from typing import Literal
 
 from .config import Snapshot
 from .current import Current
+from .disclaimer import Disclaimer
 from .forgery import without_forged
 from .gates import Verdict, decide, make_alike
 from .inside.link import Link
@@ -54,6 +55,7 @@ class Relay:
         self._in: dict[tuple[str, str], Verdict] = {}
         self._out: dict[tuple[str, str], Verdict] = {}
         self._judged: Snapshot | None = None
+        self._disclaimer = Disclaimer()
 
     # from partners
 
@@ -126,11 +128,18 @@ class Relay:
         if stanza.type == "error":
             make_alike(stanza)
         self._passed(stanza, "out", names)
-        self.routes.between(sender.domain, receiver.domain).send(stanza)
+        route = self.routes.between(sender.domain, receiver.domain)
+        disclaimer = self.current.snapshot.archiving_disclaimer
+        if disclaimer is not None:
+            notice = self._disclaimer.ahead_of(stanza, names, disclaimer)
+            if notice is not None:
+                self.current.audit.counters["disclaimers"] += 1
+                route.send(notice)
+        route.send(stanza)
 
     def undeliverable(self, stanza: Stanza, condition: str, text: str) -> None:
         """A route gives a stanza back."""
-        if self._pings and self._ping_failed(stanza, text):
+        if self._disclaimer.came_back(stanza) or (self._pings and self._ping_failed(stanza, text)):
             return
         self._back_inside(stanza, condition, _type(condition), text)
 
