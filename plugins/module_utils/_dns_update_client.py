@@ -12,6 +12,7 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import secrets
 import socket
 import struct
 import time
@@ -19,6 +20,7 @@ from typing import Any, Iterable, NamedTuple, Sequence
 
 from ._dns_update_key import TsigKey
 from ._dns_update_plan import Change, Key, RecordSet, Srv, record_set
+from ._dns_update_wire import CONFLICTS, DnsError, Request, Wire, absolute
 
 # Questions on their way at one time; servers answer a connection's questions as they come.
 WINDOW = 100
@@ -40,29 +42,6 @@ HINTS = {
     "NOTIMP": {"update": "the server takes no dynamic updates"},
     "FORMERR": {"update": "the server does not understand the update"},
 }
-TSIG_HINTS = {
-    "PeerBadKey": (
-        "BADKEY",
-        "the server knows no such key, or not for this zone; check `key_name` and `key_algorithm`",
-    ),
-    "PeerBadSignature": ("BADSIG", "the secret is not the one that the server has for this key"),
-    "PeerBadTime": ("BADTIME", "the clocks of this host and of the server differ by more than five minutes"),
-    "BadSignature": ("BADSIG", "the server's answer is not signed with this secret"),
-    "BadTime": ("BADTIME", "the clocks of this host and of the server differ by more than five minutes"),
-    "BadKey": ("BADKEY", "the server signed its answer with another key"),
-    "BadAlgorithm": ("BADKEY", "the server signed its answer with another algorithm"),
-    "UnknownTSIGKey": ("BADKEY", "the server signed its answer with another key"),
-    "PeerBadTruncation": ("BADTRUNC", "the server wants longer signatures"),
-}
-CONFLICTS = ("NXRRSET", "YXRRSET", "NXDOMAIN", "YXDOMAIN")
-
-
-class DnsError(Exception):
-    """The server did not do what was asked; `rcode` is its word for it, TIMEOUT or UNREACHABLE where it gave none."""
-
-    def __init__(self, what: str, rcode: str, hint: str) -> None:
-        super().__init__(f"{what}: {rcode}: {hint}")
-        self.rcode = rcode
 
 
 class ConflictError(Exception):
@@ -79,24 +58,10 @@ class Answer(NamedTuple):
 
 class Client:
     def __init__(self, server: str, port: int, key: TsigKey | None, timeout: float) -> None:
-        import dns.exception
-        import dns.flags
-        import dns.message
-        import dns.name
-        import dns.rcode
-        import dns.rdata
-        import dns.rdataclass
-        import dns.rdatatype
-        import dns.tsig
-        import dns.update
-
-        self._dns = dns
-        self._unreadable = (dns.exception.DNSException, ValueError, IndexError, struct.error)
         self.server = server
         self._port, self._timeout = port, timeout
-        self._key = (
-            dns.tsig.Key(_absolute(key.name), key.secret, _absolute(_wire_algorithm(key.algorithm))) if key else None
-        )
+        self._wire = Wire(key)
+        self._dns = self._wire.dns
         self._socket: socket.socket | None = None
 
     def __str__(self) -> str:
@@ -126,8 +91,7 @@ class Client:
         return answers
 
     def _ask(self, keys: Sequence[Key], outside: bool) -> dict[Key, Answer | None]:
-        doing = [f"asking for {key.type} of {key.name}" for key in keys]
-        messages = self._exchange([self._question(key) for key in keys], doing)
+        messages = self._exchange([self._wire.question(key) for key in keys])
         return {key: self._read(key, message, outside) for key, message in zip(keys, messages)}
 
     def _ask_each(self, keys: Sequence[Key]) -> dict[Key, Answer | None]:
@@ -140,11 +104,6 @@ class Client:
                     raise
                 answers[key] = None
         return answers
-
-    def _question(self, key: Key) -> Any:
-        message = self._dns.message.make_query(_absolute(key.name), key.type)
-        message.flags &= ~self._dns.flags.RD
-        return message
 
     def _read(self, key: Key, message: Any, outside: bool) -> Answer | None:
         rcode = self._dns.rcode.to_text(message.rcode())
@@ -160,7 +119,7 @@ class Client:
 
     def _answer(self, key: Key, message: Any) -> Answer:
         types = self._dns.rdatatype
-        owner = self._dns.name.from_text(_absolute(key.name))
+        owner = self._wire.name(key.name)
         found, alias, zone = None, None, None
         for rrset in (*message.answer, *message.authority):
             # With authority, both name the zone that the answer comes from.
@@ -178,56 +137,36 @@ class Client:
 
     def update(self, zone: str, changes: Sequence[Change]) -> None:
         """Apply the changes as one: only if every set still is what it was when it was read."""
-        message = self._dns.update.UpdateMessage(_absolute(zone))
-        for change in changes:
-            owner = self._dns.name.from_text(_absolute(change.key.name))
-            if change.before is None:
-                message.absent(owner, change.key.type)
-            else:
-                for rdata in self._rdatas(change.key, change.before):
-                    message.present(owner, rdata)
-        for change in changes:
-            owner = self._dns.name.from_text(_absolute(change.key.name))
-            if change.before is not None:
-                message.delete(owner, change.key.type)
-            if change.after is not None:
-                for rdata in self._rdatas(change.key, change.after):
-                    message.add(owner, change.after.ttl, rdata)
         what = f"{self}, updating the zone {zone}"
-        (answer,) = self._exchange([message], [f"updating the zone {zone}"], again=False)
+        (answer,) = self._exchange([self._wire.update(zone, changes)], again=False)
         rcode = self._dns.rcode.to_text(answer.rcode())
         if rcode in CONFLICTS:
             raise ConflictError(f"{what}: {rcode}: another editor changed one of the records at the same time")
         if rcode != "NOERROR":
             raise DnsError(what, rcode, HINTS.get(rcode, {}).get("update", "the server did not take the update"))
 
-    def _rdatas(self, key: Key, records: RecordSet) -> list[Any]:
-        kind = self._dns.rdatatype.from_text(key.type)
-        return [self._dns.rdata.from_text(self._dns.rdataclass.IN, kind, str(value)) for value in records.values]
+    # The connection
 
-    # The wire
-
-    def _exchange(self, messages: Sequence[Any], doing: Sequence[str], again: bool = True) -> list[Any]:
+    def _exchange(self, requests: Sequence[Request], again: bool = True) -> list[Any]:
         """Send all, then gather the answers in whatever order they come.
 
         Some servers end a connection after a number of questions; what they left unanswered is asked `again`.
         """
-        pending = {}
-        for number, message in enumerate(messages):
-            while message.id in pending:
-                message.id = (message.id + 1) % 65536
-            pending[message.id] = number
+        first = secrets.randbelow(65536)
+        pending = {(first + number) % 65536: number for number in range(len(requests))}
+        for identifier, number in pending.items():
+            requests[number].id = identifier
         answers: dict[int, Any] = {}
         while pending:
             before = len(pending)
-            what = f"{self}, {doing[min(pending.values())]}"
+            what = f"{self}, {requests[min(pending.values())].doing}"
             stream = self._connect(what)
             try:
-                stream.sendall(b"".join(self._to_wire(messages[number]) for number in pending.values()))
+                stream.sendall(b"".join(self._wire.frame(requests[number]) for number in pending.values()))
                 while pending:
                     wire = _frame(stream)
                     number = pending.pop(struct.unpack("!H", wire[:2])[0])
-                    answers[number] = self._parse(wire, messages[number], f"{self}, {doing[number]}")
+                    answers[number] = self._wire.read(wire, requests[number], f"{self}, {requests[number].doing}")
             except socket.timeout:
                 self.close()
                 raise DnsError(what, "TIMEOUT", f"no answer within {self._timeout:g} s") from None
@@ -236,40 +175,7 @@ class Client:
                 if not again or len(pending) == before:
                     hint = f"the connection broke ({str(exc) or 'closed by the server'})"
                     raise DnsError(what, "UNREACHABLE", hint) from None
-        return [answers[number] for number in range(len(messages))]
-
-    def _to_wire(self, message: Any) -> bytes:
-        if self._key is not None:
-            message.use_tsig(self._key, keyname=self._key.name)
-        wire: bytes = message.to_wire(max_size=65535)
-        return struct.pack("!H", len(wire)) + wire
-
-    def _parse(self, wire: bytes, message: Any, what: str) -> Any:
-        try:
-            answer = self._dns.message.from_wire(
-                wire, keyring={self._key.name: self._key} if self._key else None, request_mac=message.mac or b""
-            )
-        except self._unreadable as exc:
-            word, hint = TSIG_HINTS.get(type(exc).__name__, (None, None))
-            if word is None and self._key is not None:
-                # A server that knows nothing of the zone or the key may refuse without signing.
-                return self._unsigned(wire, message, what)
-            raise DnsError(what, word or "FORMERR", hint or f"the answer cannot be read ({exc})") from None
-        if self._key is not None and not answer.had_tsig:
-            return self._unsigned(wire, message, what)
-        if not message.is_response(answer):
-            raise DnsError(what, "FORMERR", "the answer belongs to another question")
-        return answer
-
-    def _unsigned(self, wire: bytes, message: Any, what: str) -> Any:
-        """Refusals are believed without a signature, because they only stop us; data is not."""
-        try:
-            answer = self._dns.message.from_wire(wire, keyring=False)
-        except self._unreadable as exc:
-            raise DnsError(what, "FORMERR", f"the answer cannot be read ({exc})") from None
-        if self._dns.rcode.to_text(answer.rcode()) in ("NOERROR", "NXDOMAIN", *CONFLICTS):
-            raise DnsError(what, "BADSIG", "the question was signed and the answer is not")
-        return answer
+        return [answers[number] for number in range(len(requests))]
 
     def _connect(self, what: str) -> socket.socket:
         if self._socket is None:
@@ -297,7 +203,7 @@ def elsewhere(name: str, timeout: float) -> Answer | None:
         resolver.lifetime = timeout
         for kind in ("A", "AAAA"):
             try:
-                answer = resolver.resolve(_absolute(name), kind, raise_on_no_answer=False)
+                answer = resolver.resolve(absolute(name), kind, raise_on_no_answer=False)
             except dns.resolver.NXDOMAIN:
                 return Answer(None, None, None)
             canonical = _text(answer.canonical_name)
@@ -318,7 +224,7 @@ def resolve(key: Key, resolver: tuple[str, int], timeout: float) -> RecordSet | 
     asked = dns.resolver.Resolver(configure=False)
     asked.nameservers, asked.port, asked.lifetime = [resolver[0]], resolver[1], timeout
     try:
-        answer = asked.resolve(_absolute(key.name), key.type, raise_on_no_answer=False)
+        answer = asked.resolve(absolute(key.name), key.type, raise_on_no_answer=False)
     except dns.resolver.NXDOMAIN:
         return None
     except (dns.exception.DNSException, OSError, ValueError) as exc:
@@ -367,16 +273,8 @@ def _exactly(stream: socket.socket, count: int) -> bytes:
     return data
 
 
-def _absolute(name: str) -> str:
-    return name if name.endswith(".") else name + "."
-
-
 def _text(name: Any) -> str:
     return str(name.to_text(omit_final_dot=True)).lower()
-
-
-def _wire_algorithm(name: str) -> str:
-    return "hmac-md5.sig-alg.reg.int" if name == "hmac-md5" else name
 
 
 def _from_wire(rrset: Any) -> RecordSet | None:

@@ -14,9 +14,10 @@ from typing import Any, Mapping, NamedTuple, Sequence
 
 from . import _dns_update_key as tsig
 from . import _dns_update_verify as verify
-from ._dns_update_client import Answer, Client, ConflictError, DnsError, batches, elsewhere
+from ._dns_update_client import Answer, Client, ConflictError, batches, elsewhere
 from ._dns_update_entries import entries as read_entries
 from ._dns_update_plan import ADDRESS_TYPES, Change, Entry, Key, Plan, RecordSet, diff, needed, plan
+from ._dns_update_wire import DnsError
 from ._records import fields, names
 from ._records.errors import Problem, RecordError
 

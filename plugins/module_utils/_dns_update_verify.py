@@ -18,8 +18,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence
 
-from ._dns_update_client import Answer, Client, DnsError, elsewhere, resolve
+from ._dns_update_client import Answer, Client, elsewhere, resolve
 from ._dns_update_plan import ADDRESS_TYPES, Change, Key, RecordSet, lines
+from ._dns_update_wire import DnsError
 
 PORT = 53
 # A zone has thirteen servers at most that anybody has seen; a zone with more is no reason to ask for ever.
