@@ -65,6 +65,14 @@ class Material(NamedTuple):
     now: datetime
 
 
+class Names(NamedTuple):
+    """What is there by name, of all ids: looked at once, because a look for each takes the square of their number."""
+
+    numbers: Mapping[str, Sequence[int]]
+    assigned: Mapping[str, str]
+    previous: Mapping[str, str]
+
+
 class Files:
     def __init__(self, config_dir: str) -> None:
         self.config_dir = config_dir
@@ -95,24 +103,30 @@ class Files:
     def anything(self) -> bool:
         return bool(_listed(self.certificates))
 
-    def read(self, id: str, place: str, usable: bool = True, forgiving: bool = False) -> Current:
-        """What there is. Where it only has to go away it need not be `usable`; `forgiving` passes over broken keys."""
-        numbers = [number_of(id, name) for name in _listed(self.certificates)]
-        generations = {
-            number: self._generation(id, number, place, forgiving) if usable else _unread(number)
-            for number in numbers
-            if number is not None and os.path.isdir(self.home(id, number))
-        }
+    def names(self) -> Names:
+        numbers: dict[str, list[int]] = {}
+        for name in _listed(self.certificates):
+            owner, _dot, number = name.rpartition(".")
+            if number.isdigit() and os.path.isdir(os.path.join(self.certificates, name)):
+                numbers.setdefault(owner, []).append(int(number))
         links = {name: os.path.basename(target) for name, target in _links(self.assigned)}
         previous = {name[: -len(PREVIOUS)]: target for name, target in links.items() if name.endswith(PREVIOUS)}
         assigned = {name: target for name, target in links.items() if not name.endswith(PREVIOUS)}
+        return Names(numbers, assigned, previous)
+
+    def read(self, names: Names, id: str, place: str, usable: bool = True, forgiving: bool = False) -> Current:
+        """What there is. Where it only has to go away it need not be `usable`; `forgiving` passes over broken keys."""
+        generations = {
+            number: self._generation(id, number, place, forgiving) if usable else _unread(number)
+            for number in names.numbers.get(id, ())
+        }
         link = os.path.join(self.certificates, id)
         if os.path.lexists(link) and not os.path.islink(link):
             raise RecordError([Problem(place, "id", f"{link} is not a link", "move it away, or choose another id")])
         pointed = number_of(id, os.readlink(link)) if os.path.islink(link) else None
-        before = {usage: self._named(name, place) for usage, name in previous.items()} if usable else {}
+        before = {usage: self._named(name, place) for usage, name in names.previous.items()} if usable else {}
         found = {usage: generation for usage, generation in before.items() if generation is not None}
-        return Current(generations, pointed, assigned, previous, found)
+        return Current(generations, pointed, names.assigned, names.previous, found)
 
     def _named(self, name: str, place: str) -> Generation | None:
         """A generation of any id, as far as it is there and can be used."""
@@ -204,10 +218,13 @@ class Files:
         with store._lock(self.config_dir):
             yield
 
-    def apply(self, id: str, steps: Sequence[Step], material: Material) -> None:
+    def prepare(self) -> None:
+        """Once before anything is applied."""
         for directory in (self.certificates, self.assigned):
             make_directory(directory)
         self._sweep()
+
+    def apply(self, id: str, steps: Sequence[Step], material: Material) -> None:
         for step in steps:
             self._do[type(step)](id, step, material)
 
@@ -281,13 +298,12 @@ class Files:
         about = about_from_json(_bytes(self.path(owner, int(number), ABOUT)))
         self._write(owner, int(number), ABOUT, about_json(about._replace(withdrawn=step.withdrawn)))
 
-    def _remove(self, id: str, _step: Remove, _material: Material) -> None:
+    def _remove(self, id: str, step: Remove, _material: Material) -> None:
         for name, target in _links(self.assigned):
             if number_of(id, os.path.basename(target)) is not None:
                 os.unlink(os.path.join(self.assigned, name))
-        for name in _listed(self.certificates):
-            if name == id or number_of(id, name) is not None:
-                path = os.path.join(self.certificates, name)
+        for path in (os.path.join(self.certificates, id), *(self.home(id, number) for number in step.numbers)):
+            if os.path.lexists(path):
                 aside = os.path.join(self.certificates, _temporary())
                 os.rename(path, aside)
                 _take_away(aside)
@@ -299,8 +315,7 @@ class Files:
         aside = os.path.join(self.certificates, _temporary())
         os.mkdir(aside, 0o700)
         set_attributes(aside, 0o700)
-        for name, content in contents.items():
-            store.write_file(os.path.join(aside, name), content, store.FILE_MODE)
+        store.write_files(aside, contents, store.FILE_MODE)
         set_attributes(aside)
         os.rename(aside, home)
         store._sync_directory(self.certificates)

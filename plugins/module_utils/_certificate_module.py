@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Sequence
 from . import _certificate_sources as sources
 from . import _store as store
 from ._certificate_facts import TIME_FORMAT, CertificateFacts, Generation
-from ._certificate_files import CERTIFICATE, CHAIN, KEY, REQUEST, Files, Material
+from ._certificate_files import CERTIFICATE, CHAIN, KEY, REQUEST, Files, Material, Names
 from ._certificate_options import Wanted
 from ._certificate_options import wanted as read_options
 from ._certificate_plan import plan
@@ -58,7 +58,8 @@ def run(module: Any) -> None:
         files = Files(module.params["config_dir"])
         existed = os.path.isdir(files.config_dir)
         jobs = _carry_out(files, entries, existed, module.check_mode)
-        now_there = jobs if module.check_mode else _jobs(files, entries)
+        done = not module.check_mode and any(job.changed for job in jobs)
+        now_there = _jobs(files, entries) if done else jobs
     except RecordError as exc:
         module.fail_json(msg=str(exc), problems=[problem.as_dict() for problem in exc.problems])
     except sources.LibraryMissingError as exc:
@@ -90,6 +91,8 @@ def _carry_out(files: Files, entries: Sequence[Wanted], existed: bool, check_mod
         store._make_directory(files.config_dir)
     with files.lock():
         jobs = _jobs(files, entries)
+        if any(job.plan.steps for job in jobs):
+            files.prepare()
         # What goes away goes last: another certificate may take its place first.
         for job in sorted(jobs, key=lambda job: job.entry.state == "absent"):
             for repair in job.repairs:
@@ -101,11 +104,12 @@ def _carry_out(files: Files, entries: Sequence[Wanted], existed: bool, check_mod
 
 def _jobs(files: Files, entries: Sequence[Wanted]) -> list[Job]:
     now = datetime.now(timezone.utc)
+    names = files.names()
     jobs: list[Job] = []
     problems: list[Problem] = []
     for entry in entries:
         try:
-            jobs.append(_job(files, entry, now))
+            jobs.append(_job(files, names, entry, now))
         except RecordError as exc:
             problems.extend(exc.problems)
     if problems:
@@ -113,9 +117,9 @@ def _jobs(files: Files, entries: Sequence[Wanted]) -> list[Job]:
     return jobs
 
 
-def _job(files: Files, entry: Wanted, now: datetime) -> Job:
+def _job(files: Files, names: Names, entry: Wanted, now: datetime) -> Job:
     forgiving = entry.regenerate == "full_idempotence"
-    current = files.read(entry.id, entry.place, usable=entry.state != "absent", forgiving=forgiving)
+    current = files.read(names, entry.id, entry.place, usable=entry.state != "absent", forgiving=forgiving)
     given = sources.given(files, entry, current, now)
     signer, issuer_chain = sources.signer(entry, now)
     authority = None

@@ -62,7 +62,8 @@ def _absent(wanted: Wanted, current: Current) -> Plan:
     if not current.generations:
         return Plan((), None, None, "absent", False, None, None, {}, ())
     shown = current.generations[max(current.generations)]
-    return Plan((Remove(usages),), describe(shown, usages), None, "absent", False, None, None, {}, ())
+    removed = Remove(tuple(current.generations), usages)
+    return Plan((removed,), describe(shown, usages), None, "absent", False, None, None, {}, ())
 
 
 class _Planner:

@@ -85,6 +85,7 @@ class Withdraw(NamedTuple):
 class Remove(NamedTuple):
     """All generations, and what they are assigned to."""
 
+    numbers: tuple[int, ...]
     usages: tuple[str, ...]
 
 

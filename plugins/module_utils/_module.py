@@ -72,6 +72,10 @@ class RecordModule(AnsibleModule):
                 msg, kwargs = told(problems), {**kwargs, "problems": [one.as_dict() for one in problems]}
         super().fail_json(msg, **kwargs)
 
+    def exit_json(self, **kwargs: Any) -> None:
+        # What Ansible adds by itself names every option of every entry that was left out, which is most of the text.
+        super().exit_json(**{"invocation": {"module_args": _said(self.params)}, **kwargs})
+
     def fail_with(self, problems: Iterable[Problem]) -> None:
         found = list(problems)
         self.fail_json(told(found), problems=[one.as_dict() for one in found])
@@ -167,8 +171,7 @@ def run(module: RecordModule, make_draft: Callable[[dict[str, Any], Mapping[str,
     outcome = {"changed": plan.changed, **plan.results}
     if module._diff:
         outcome["diff"] = plan.diff()
-    # What Ansible adds by itself names every option of every entry that was left out, which is most of the text.
-    module.exit_json(invocation={"module_args": _said(module.params)}, **outcome)
+    module.exit_json(**outcome)
 
 
 def _said(value: Any) -> Any:

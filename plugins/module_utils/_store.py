@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import grp
 import os
 import pwd
@@ -78,6 +79,8 @@ def _state(path: str, directory: str) -> FileState:
     return FileState(path, text, found, wanted)
 
 
+# One look-up in the user database would otherwise stand for each of thousands of files.
+@functools.lru_cache(maxsize=None)
 def _user(number: int) -> str:
     try:
         return pwd.getpwuid(number).pw_name
@@ -85,6 +88,7 @@ def _user(number: int) -> str:
         return str(number)
 
 
+@functools.lru_cache(maxsize=None)
 def _group(number: int) -> str:
     try:
         return grp.getgrgid(number).gr_name
@@ -182,20 +186,32 @@ def write_file(path: str, content: bytes, mode: int) -> None:
     """
     directory = os.path.dirname(path)
     temporary = os.path.join(directory, _temporary(os.path.basename(path)))
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            _own(handle, path, os.stat(directory))
-            os.fchmod(handle, mode)
-            os.fsync(handle)
+        _write_new(temporary, content, mode, path)
         os.rename(temporary, path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
     _sync_directory(directory)
+
+
+def write_files(directory: str, contents: Mapping[str, bytes], mode: int) -> None:
+    """Fill a new directory that nobody looks into yet; it is on disk when this returns."""
+    for name, content in contents.items():
+        path = os.path.join(directory, name)
+        _write_new(path, content, mode, path)
+    _sync_directory(directory)
+
+
+def _write_new(path: str, content: bytes, mode: int, replaced: str) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(handle, "wb") as stream:
+        stream.write(content)
+        stream.flush()
+        _own(handle, replaced, os.stat(os.path.dirname(path)))
+        os.fchmod(handle, mode)
+        os.fsync(handle)
 
 
 def _own(handle: int, path: str, above: os.stat_result) -> None:

@@ -102,6 +102,28 @@ def test_an_order_is_no_change(call: Call, config_dir: Path) -> None:
     assert call("xmpp_partner", config_dir=str(config_dir), partners=partners[::-1])["changed"] is False
 
 
+def test_ten_times_as_many_requests_take_ten_times_as_long(call: Call, config_dir: Path) -> None:
+    """Made, found unchanged, and taken away again: each looked at the directory of all for each of them once."""
+    took: list[list[float]] = []
+    for count in (100, 1000):
+        entries = [{"id": f"c{number}", "xmpp_domains": [f"d{number}.example"]} for number in range(count)]
+        turns = []
+        for state, changed in (("requested", True), ("requested", False), ("absent", True)):
+            options = {"config_dir": str(config_dir / str(count)), "state": state, "entries": entries}
+            seconds, result = _timed(lambda options=options: _certificates(call, **options))  # type: ignore[misc]
+            assert result["changed"] is changed
+            assert len(result["certificates"]) == count
+            turns.append(seconds)
+        took.append(turns)
+    for few, many in zip(*took, strict=True):
+        assert many < 20 * few
+
+
+def _certificates(call: Call, config_dir: str, state: str, entries: list[dict[str, Any]]) -> dict[str, Any]:
+    kept = [{"id": entry["id"]} if state == "absent" else {**entry, "key_type": "ec_p256"} for entry in entries]
+    return call("edge_certificate", config_dir=config_dir, certificates=[{**one, "state": state} for one in kept])
+
+
 def test_ten_times_as_many_take_ten_times_as_long(call: Call, config_dir: Path) -> None:
     """No work grows with the square: ten times the objects may take twice ten times the time, for the noise."""
     took = []
