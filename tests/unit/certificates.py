@@ -25,6 +25,17 @@ DOMAINS = ["a.example", "bücher.example"]
 QUICK = {"key_type": "ec_p256", "xmpp_domains": DOMAINS}
 LATER_KEYS = {"csr", "fingerprint", "issuer", "serial", "not_before", "not_after", "days_left"}
 
+_KINDS = (
+    "content_commitment",
+    "key_encipherment",
+    "data_encipherment",
+    "key_agreement",
+    "encipher_only",
+    "decipher_only",
+)
+_NONE = dict.fromkeys(_KINDS, False)
+_SIGNS = x509.KeyUsage(digital_signature=False, key_cert_sign=True, crl_sign=True, **_NONE)
+_SPEAKS = x509.KeyUsage(digital_signature=True, key_cert_sign=False, crl_sign=False, **_NONE)
 
 Run = Callable[..., dict[str, Any]]
 
@@ -43,6 +54,9 @@ class Ca:
             .not_valid_before(NOW - timedelta(days=1))
             .not_valid_after(NOW + timedelta(days=30))
             .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), True)
+            .add_extension(_SIGNS if is_ca else _SPEAKS, True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(self.key.public_key()), False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.key.public_key()), False)
             .sign(signer.key, hashes.SHA256())
         )
 
@@ -79,6 +93,7 @@ class Ca:
             .not_valid_before(start)
             .not_valid_after(end)
             .add_extension(san, False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), False)
         )
         if usages is not None:
             builder = builder.add_extension(x509.ExtendedKeyUsage(usages), False)

@@ -323,7 +323,7 @@ def test_always(run: Run, config_dir: Path, issue: str) -> None:
         ({"previous": True, "state": "imported"}, "previous", "puts nothing to use"),
         ({"previous": True, "issue": "self_signed"}, "issue", "in hand"),
         ({"previous": True, "certificate": "/x"}, "certificate", "in hand"),
-        ({"password": "x"}, "password", "no PFX"),
+        ({"password": "of no use here"}, "password", "no PFX"),
         ({"ca_cert": "/x"}, "ca_cert", "no effect"),
         ({"key_usage": ["sign"]}, "key_usage", "not a key usage"),
         ({"key_usage": ["encipherOnly"]}, "key_usage", "keyAgreement"),

@@ -419,7 +419,7 @@ def test_ca_that_will_not_do(run: Run, config_dir: Path, ca: Ca) -> None:
     host = Ca("No CA", ca, is_ca=False)
     assert "not one of a CA" in issue(ca_cert=host.pem, ca_key=host.key_pem())
     assert "it is encrypted" in issue(ca_key=ca.key_pem("x"))
-    assert "the passphrase is wrong" in issue(ca_key=ca.key_pem("x"), ca_key_passphrase="y")
+    assert "the passphrase is wrong" in issue(ca_key=ca.key_pem("the right one"), ca_key_passphrase="the wrong one")
     assert "ca_cert: there is no such file" in issue(ca_cert="/nonexistent")
     assert not config_dir.exists()
 
@@ -606,7 +606,7 @@ def test_one_takes_the_place_of_another(run: Run, config_dir: Path) -> None:
         ({"chain": "/x"}, "chain", "no certificate that it belongs to"),
         ({"issue": "self_signed", "certificate": "/x"}, "certificate", "either"),
         ({"issue": "self_signed", "ca_cert": "/x"}, "ca_cert", "no effect"),
-        ({"ca_key_passphrase": "x"}, "ca_key_passphrase", "no effect"),
+        ({"ca_key_passphrase": "of no use here"}, "ca_key_passphrase", "no effect"),
         ({"issue": "own_ca", "ca_cert": "/x"}, "ca_key", "missing"),
         ({"xmpp_domains": []}, "common_name", "no name to certify"),
     ],

@@ -91,7 +91,7 @@ def inside(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
 def edge(call: Any, config_dir: Path, service: tuple[Path, Answers], inside: list[bytes]) -> Callable[..., Any]:
     """The module, on a host with two partners."""
     config = {"config_dir": str(config_dir)}
-    call("edge_config", domains=["inside.example"], inside={"host": "127.0.0.1", "secret": "s"}, **config)
+    call("edge_config", domains=["inside.example"], inside={"host": "127.0.0.1", "secret": "of the inside"}, **config)
     call("xmpp_partner", partners=[PARTNER, {**PARTNER, "domain": "bücher.example"}], **config)
     inside.append(b"<stream:error><not-authorized xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>")
 

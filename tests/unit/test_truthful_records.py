@@ -234,6 +234,8 @@ def test_what_is_told_is_what_was_given_and_asked_for(
     text = capfd.readouterr().out
     told = json.loads(text)
     assert SECRET not in text
-    assert told["invocation"]["module_args"].keys() == options.keys()
-    assert told["invocation"]["module_args"]["inside"].keys() == {"secret"}
+    # From 2.21 on ansible-core itself leaves out what was given, unless a callback is going to show it.
+    if "invocation" in told:
+        assert told["invocation"]["module_args"].keys() == options.keys()
+        assert told["invocation"]["module_args"]["inside"].keys() == {"secret"}
     assert ("diff" in told) is asked
