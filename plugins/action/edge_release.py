@@ -13,7 +13,7 @@ import typing as t
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.xmpp.federation.plugins.module_utils import _release, _release_host, _wheelhouse
+from ansible_collections.xmpp.federation.plugins.plugin_utils import _release, _release_host, _wheelhouse
 
 # The system's own Python comes first: one that a version manager put into root's home cannot be read by the service.
 _PYTHONS = ("/usr/bin/python3", "python3", "python3.14", "python3.13", "python3.12", "python3.11")

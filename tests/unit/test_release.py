@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 # The action plugin and what it packs need a control node; module_utils of modules are tested without.
-from ansible_collections.xmpp.federation.plugins.module_utils import _release
+from ansible_collections.xmpp.federation.plugins.plugin_utils import _release
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = ROOT / "roles/xmpp_edge/files"

@@ -13,7 +13,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from ansible_collections.xmpp.federation.plugins.module_utils import _release, _release_host
+from ansible_collections.xmpp.federation.plugins.plugin_utils import _release, _release_host
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.xmpp.federation.plugins.module_utils import _wheelhouse
+from ansible_collections.xmpp.federation.plugins.plugin_utils import _wheelhouse
 
 HOST = {"platform": "linux-x86_64", "libc": ["glibc", "2.36"], "python_version": "3.11.2"}
 
