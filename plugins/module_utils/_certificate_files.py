@@ -201,15 +201,16 @@ class Files:
 
     def drift(self, id: str, numbers: Sequence[int]) -> list[Change]:
         """Modes and owners that are not as they were made: a key that too many can read, or that the proxy cannot."""
-        changes = []
+        paths = []
         for number in sorted(numbers):
             home = self.home(id, number)
             names = sorted(set(NAMES).intersection(_listed(home)))
-            for path in [home, *(os.path.join(home, name) for name in names)]:
-                found, wanted = attributes_of(path)
-                if found != wanted:
-                    changes.append(Change(f"file {path}", found, wanted))
-        return changes
+            paths += [home, *(os.path.join(home, name) for name in names)]
+        return _drift("file", paths)
+
+    def drift_above(self) -> list[Change]:
+        """The same of the directories of all: who may write there may put another key in place."""
+        return _drift("directory", [path for path in (self.certificates, self.assigned) if os.path.isdir(path)])
 
     # Writing
 
@@ -319,6 +320,11 @@ class Files:
         set_attributes(aside)
         os.rename(aside, home)
         store._sync_directory(self.certificates)
+
+
+def _drift(kind: str, paths: Sequence[str]) -> list[Change]:
+    compared = [(path, *attributes_of(path)) for path in paths]
+    return [Change(f"{kind} {path}", found, wanted) for path, found, wanted in compared if found != wanted]
 
 
 def _unread(number: int) -> Generation:

@@ -57,11 +57,11 @@ def run(module: Any) -> None:
         entries = read_options(module.params)
         files = Files(module.params["config_dir"])
         existed = os.path.isdir(files.config_dir)
-        jobs = _carry_out(files, entries, existed, module.check_mode)
+        above, jobs = _carry_out(files, entries, existed, module.check_mode)
         done = not module.check_mode and any(job.changed for job in jobs)
         now_there = _jobs(files, entries) if done else jobs
     except RecordError as exc:
-        module.fail_json(msg=str(exc), problems=[problem.as_dict() for problem in exc.problems])
+        module.fail_with(exc)
     except sources.LibraryMissingError as exc:
         module.fail_json(msg=f"{exc}; it comes with the installed proxy")
     except OSError as exc:
@@ -69,7 +69,7 @@ def run(module: Any) -> None:
             "run the task as the owner of the directory (become)" if isinstance(exc, PermissionError) else "see to it"
         )
         module.fail_json(msg=f"{exc.filename or module.params['config_dir']}: {exc.strerror or exc}; {hint}")
-    changes = [change for job in jobs for change in job.changes()]
+    changes = [*above, *(change for job in jobs for change in job.changes())]
     if changes and not existed:
         changes.insert(0, Change(f"directory {files.config_dir}", None, {"mode": f"{store.DIRECTORY_MODE:04o}"}))
     results = [_result(files, job, later) for job, later in zip(jobs, now_there)]
@@ -82,15 +82,19 @@ def run(module: Any) -> None:
     module.exit_json(**outcome)
 
 
-def _carry_out(files: Files, entries: Sequence[Wanted], existed: bool, check_mode: bool) -> list[Job]:
-    """Plan, and act on a plan that was made under the lock."""
+def _carry_out(
+    files: Files, entries: Sequence[Wanted], existed: bool, check_mode: bool
+) -> tuple[list[Change], list[Job]]:  # fmt: skip
+    """Plan, and act on a plan that was made under the lock: what was put right for all, and what for each."""
     if check_mode or not existed:
-        jobs = _jobs(files, entries)
+        above, jobs = files.drift_above(), _jobs(files, entries)
         if check_mode or not any(job.changed for job in jobs):
-            return jobs
+            return above, jobs
         store._make_directory(files.config_dir)
     with files.lock():
-        jobs = _jobs(files, entries)
+        above, jobs = files.drift_above(), _jobs(files, entries)
+        for repair in above:
+            files.repair(repair)
         if any(job.plan.steps for job in jobs):
             files.prepare()
         # What goes away goes last: another certificate may take its place first.
@@ -99,7 +103,7 @@ def _carry_out(files: Files, entries: Sequence[Wanted], existed: bool, check_mod
                 files.repair(repair)
             if job.plan.steps:
                 files.apply(job.entry.id, job.plan.steps, job.material)
-    return jobs
+    return above, jobs
 
 
 def _jobs(files: Files, entries: Sequence[Wanted]) -> list[Job]:

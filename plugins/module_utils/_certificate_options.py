@@ -15,7 +15,8 @@ from datetime import datetime, timezone
 from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence
 
 from ._certificate_facts import CURVES, EXTENDED_KEY_USAGES, KEY_USAGES, SERVER_AUTH, SUBJECT
-from ._module import labelled
+from ._module import beside, given
+from ._module_misfits import labelled
 from ._records import names
 from ._records.errors import Problem, RecordError
 
@@ -61,8 +62,6 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "certificates": {"type": "list", "elements": "dict", "options": ENTRY},
     "config_dir": {"type": "path", "default": "/etc/xmpp-edge"},
 }
-RULES: dict[str, Any] = {"mutually_exclusive": [[option, "certificates"] for option in ENTRY]}
-
 LONGEST = {"state_or_province": 128, "city": 128, "organization": 64, "organizational_unit": 64, "common_name": 64}
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z")
 _SIGNER_OPTIONS = ("ca_key", "ca_key_passphrase")
@@ -133,9 +132,11 @@ class _Checker:
 def wanted(options: Mapping[str, Any]) -> list[Wanted]:
     """Canonical entries, or RecordError with every problem of every entry and between entries."""
     single = options["certificates"] is None
-    problems: list[Problem] = []
+    problems = [] if single else beside("certificates", given({name: options[name] for name in ENTRY}))
     found: list[Wanted] = []
     for index, raw in enumerate([options] if single else options["certificates"]):
+        if raw is None:
+            continue  # has been found not to fit
         check = _Checker("" if single else labelled(f"certificates[{index}]", raw["id"]))
         found.append(_entry(check, raw))
         problems.extend(check.problems)
@@ -275,13 +276,13 @@ def _previous(check: _Checker, entry: Wanted) -> None:
         check.add("previous", f"the state `{entry.state}` puts nothing to use", "use the state `assigned`")
     if not entry.previous:
         return
-    for option, given in (
+    for option, is_given in (
         ("certificate", entry.certificate is not None),
         ("issue", entry.issue != "none"),
         ("effective_date", entry.effective is not None),
         ("renew_before", entry.renew_before is not None),
     ):
-        if given:
+        if is_given:
             check.add(option, "`previous` goes back to what is in hand", "leave one of the two out")
 
 

@@ -71,7 +71,7 @@ def run(module: Any) -> None:
         if changes and not module.check_mode:
             _carry_out(module.params["config_dir"], jobs)
     except RecordError as exc:
-        module.fail_with(exc.problems)
+        module.fail_with(exc)
         return
     except OSError as exc:
         module.fail_json(msg=f"{exc.filename or module.params['config_dir']}: {exc.strerror or exc}; see to it")
@@ -146,13 +146,16 @@ def _compared(job: Job) -> Job:
 
 
 def _changes(config_dir: str, jobs: Sequence[Job]) -> list[Change]:
-    found = [job.change for job in jobs]
-    changes = [change for change in found if change is not None]
+    changes = [job.change for job in jobs if job.change is not None]
     for job in jobs:
         if job.there and job.change is None:
             before, after = attributes_of(job.path)
             if before != after:
                 changes.append(Change(f"file {job.path}", before, after))
+    if os.path.isdir(directory_of(config_dir)):
+        found, wanted = attributes_of(directory_of(config_dir))
+        if found != wanted:
+            changes.insert(0, Change(f"directory {directory_of(config_dir)}", found, wanted))
     for directory in (directory_of(config_dir), config_dir):
         if changes and not os.path.isdir(directory):
             changes.insert(0, Change(f"directory {directory}", None, {"mode": f"{store.DIRECTORY_MODE:04o}"}))
@@ -165,6 +168,7 @@ def _carry_out(config_dir: str, jobs: Sequence[Job]) -> None:
     with store._lock(config_dir):
         directory = directory_of(config_dir)
         make_directory(directory)
+        set_attributes(directory)
         for job in jobs:
             store._sweep(directory, job.entry.name)
             if job.entry.state == "absent":

@@ -138,12 +138,16 @@ class Client:
     def update(self, zone: str, changes: Sequence[Change]) -> None:
         """Apply the changes as one: only if every set still is what it was when it was read."""
         what = f"{self}, updating the zone {zone}"
-        (answer,) = self._exchange([self._wire.update(zone, changes)], again=False)
+        (answer,) = self._exchange([self._wire.update(zone, changes, what)], again=False)
         rcode = self._dns.rcode.to_text(answer.rcode())
         if rcode in CONFLICTS:
             raise ConflictError(f"{what}: {rcode}: another editor changed one of the records at the same time")
         if rcode != "NOERROR":
             raise DnsError(what, rcode, HINTS.get(rcode, {}).get("update", "the server did not take the update"))
+
+    def see_that_it_fits(self, zone: str, changes: Sequence[Change]) -> None:
+        """What `update` would refuse to send; nothing is sent."""
+        self._wire.update(zone, changes, f"{self}, updating the zone {zone}")
 
     # The connection
 

@@ -13,7 +13,7 @@ import ipaddress
 from typing import Any, Callable, Mapping, Sequence
 
 from ._dns_update_plan import Entry
-from ._module import labelled
+from ._module_misfits import labelled
 from ._records import names
 from ._records.errors import Problem, RecordError
 
@@ -54,8 +54,11 @@ def is_address(text: str) -> bool:
 def entries(records: Sequence[Mapping[str, Any]], single: bool = False) -> list[Entry]:
     """Canonical entries, or RecordError with every problem of every record and between records."""
     check = _Checker()
-    places = ["" if single else labelled(f"records[{index}]", raw["domain"]) for index, raw in enumerate(records)]
-    found = [_entry(check, place, raw) for place, raw in zip(places, records)]
+    found = [
+        _entry(check, "" if single else labelled(f"records[{index}]", raw.get("domain")), raw)
+        for index, raw in enumerate(records)
+        if raw is not None  # else it has been found not to fit
+    ]
     complete = [entry for entry in found if entry is not None]
     _repeats(check, complete)
     _shared(check, complete)

@@ -89,6 +89,8 @@ def _secret(text: str) -> bytes:
 
 def from_options(options: Mapping[str, Any], environment: Mapping[str, str]) -> TsigKey | None:
     """The key that the options mean, or the environment where they name none; None where neither does."""
+    if options.get("key_file") and options.get("key_secret"):
+        raise _fail("key_secret", "it is given beside key_file", "give one of the two")
     if not (options.get("key_file") or options.get("key_secret")):
         options = _from_environment(options, environment)
     if options.get("key_file"):

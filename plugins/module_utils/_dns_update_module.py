@@ -10,7 +10,7 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 import os
-from typing import Any, Mapping, NamedTuple, Sequence
+from typing import Any, Iterator, Mapping, NamedTuple, Sequence
 
 from . import _dns_update_key as tsig
 from . import _dns_update_verify as verify
@@ -18,6 +18,7 @@ from ._dns_update_client import Answer, Client, ConflictError, batches, elsewher
 from ._dns_update_entries import entries as read_entries
 from ._dns_update_plan import ADDRESS_TYPES, Change, Entry, Key, Plan, RecordSet, diff, needed, plan
 from ._dns_update_wire import DnsError
+from ._module import beside, given
 from ._records import fields, names
 from ._records.errors import Problem, RecordError
 
@@ -50,11 +51,6 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "verify": {"type": "bool", "default": True},
     "resolver": {"type": "str"},
 }
-RULES: dict[str, Any] = {
-    "mutually_exclusive": [*([option, "records"] for option in RECORD), ["key_secret", "key_file"]],
-    "required_one_of": [["domain", "records"]],
-    "required_by": {"key_secret": ["key_name"]},
-}
 
 
 class Asked(NamedTuple):
@@ -77,15 +73,15 @@ class Read(NamedTuple):
 def run(module: Any) -> None:
     options = module.params
     try:
-        asked = _asked(options)
+        asked = read_options(options)
     except RecordError as exc:
-        module.fail_with(exc.problems)
+        module.fail_with(exc)
     client = Client(options["server"], options["server_port"], asked.key, options["timeout"])
     done: list[Change] = []
     try:
         result = _converge(module, client, asked, done)
     except RecordError as exc:
-        module.fail_json(msg=str(exc), problems=[problem.as_dict() for problem in exc.problems])
+        module.fail_with(exc)
     except (DnsError, ConflictError) as exc:
         applied = [f"{change.key.name} {change.key.type}" for change in done]
         module.fail_json(
@@ -96,15 +92,22 @@ def run(module: Any) -> None:
     module.exit_json(**result)
 
 
-def _asked(options: Mapping[str, Any]) -> Asked:
+def read_options(options: Mapping[str, Any]) -> Asked:
+    """What is asked for; RecordError with everything that is wrong."""
     problems: list[Problem] = []
     wanted: list[Entry] = []
     key, zone, resolver = None, None, None
     single = options["records"] is None
-    try:
-        wanted = read_entries([options] if single else options["records"], single)
-    except RecordError as exc:
-        problems.extend(exc.problems)
+    alone = given({name: options[name] for name in RECORD})
+    if single and not alone and not options["purge"]:
+        problems.append(Problem("", "records", "nothing is asked for", "give records, or domain and its options"))
+    elif not single:
+        problems.extend(beside("records", alone))
+    if alone or not single:
+        try:
+            wanted = read_entries([options] if single else options["records"], single)
+        except RecordError as exc:
+            problems.extend(exc.problems)
     if options["purge"] and single:
         problems.append(Problem("", "purge", "it removes what a list leaves out", "give the list `records`"))
     if not 1 <= options["server_port"] <= 65535:
@@ -134,6 +137,8 @@ def _converge(module: Any, client: Client, asked: Asked, done: list[Change]) -> 
         now = read(client, wanted, zone, module.params["timeout"] if module.params["verify"] else None)
         planned = plan(now.sets, wanted, module.params["purge"])
         if module.check_mode:
+            for zone_of, batch in updates(planned, now):
+                client.see_that_it_fits(zone_of, batch)
             break
         try:
             _apply(client, planned, now, done)
@@ -141,7 +146,7 @@ def _converge(module: Any, client: Client, asked: Asked, done: list[Change]) -> 
         except ConflictError:
             if attempt == ATTEMPTS - 1:
                 raise
-    made = planned.changes if module.check_mode else tuple(sorted(done))
+    made = planned.changes if module.check_mode else tuple(sorted(done, key=lambda change: change.key))
     seen: list[verify.Seen] = []
     if done and module.params["verify"]:
         verify.primary(client, made)
@@ -195,7 +200,12 @@ def _zones(
     """The zone of each name. Most answers tell it by the way; the others are asked for once more."""
     if zone is not None:
         outside = [key for key in keys if not (key.name == zone or key.name.endswith("." + zone))]
-        return {key.name: zone for key in keys}, [_no_zone(wanted, key, zone) for key in outside]
+        problems = [_no_zone(wanted, key, zone) for key in outside]
+        held = _known(client.ask([Key(zone, "SOA")])[Key(zone, "SOA")]).zone
+        if held != zone:
+            message = f"{zone} is no zone of this server" + (f"; it belongs to {held}" if held else "")
+            problems.insert(0, Problem("", "zone", message, "leave `zone` out, and the right one is found"))
+        return {key.name: zone for key in keys}, problems
     found = {key.name: _known(answers[key]).zone for key in keys}
     missing = [Key(name, "SOA") for name, known in found.items() if known is None]
     found.update({key.name: _known(answer).zone for key, answer in client.ask(missing).items()})
@@ -254,14 +264,19 @@ def _check_targets(
 
 
 def _apply(client: Client, planned: Plan, now: Read, done: list[Change]) -> None:
+    for zone, batch in updates(planned, now):
+        client.update(zone, batch)
+        done.extend(batch)
+
+
+def updates(planned: Plan, now: Read) -> Iterator[tuple[str, list[Change]]]:
     """One update a zone where it fits. A zone that gets addresses goes before one whose services lead to them."""
     by_zone: dict[str, list[Change]] = {}
     for change in planned.changes:
         by_zone.setdefault(now.zones[change.key.name], []).append(change)
     for zone in sorted(by_zone, key=lambda name: min(map(_order, by_zone[name]))):
         for batch in batches(sorted(by_zone[zone], key=_order)):
-            client.update(zone, batch)
-            done.extend(batch)
+            yield zone, batch
 
 
 def _order(change: Change) -> int:

@@ -180,9 +180,9 @@ def _result(entry: Entry, current: Sets, wanted: Sets) -> dict[str, Any]:
     found = source.get(entry.owner)
     values = [value for value in (found.values if found else ()) if isinstance(value, Srv)]
     srv = next((value for value in values if value.target == entry.target), None)
-    addresses = [
-        str(value) for key in entry.address_keys() for value in getattr(wanted.get(key), "values", ())
-    ]  # fmt: skip
+    addresses = [str(value) for key in entry.address_keys() for value in getattr(source.get(key), "values", ())]
+    if entry.state == "absent":
+        addresses = [address for address in addresses if address in (entry.addresses or ())]
     return {
         "name": entry.owner.name,
         "domain": entry.domain,

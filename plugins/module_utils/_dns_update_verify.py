@@ -72,12 +72,13 @@ def followers(
         for name, addresses in _servers(client, zone, timeout).items():
             if not own.intersection(addresses):
                 tasks.append((name, zone, inside, [_authority(address, until) for address in addresses]))
+    tasks = tasks[: MOST_SERVERS - 1]
     if resolver is not None:
         tasks.append((resolver[0], None, changes, [_resolver(resolver, until)]))
     if not tasks:
         return []
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        watched = [pool.submit(_watch, *task, until) for task in tasks[:MOST_SERVERS]]
+        watched = [pool.submit(_watch, *task, until) for task in tasks]
         return [task.result() for task in watched]
 
 

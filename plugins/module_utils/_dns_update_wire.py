@@ -20,6 +20,8 @@ from ._dns_update_key import TsigKey
 from ._dns_update_plan import Change, Key, RecordSet, Srv
 
 FUDGE = 300
+# A message has 64 KiB; the signature goes in, too.
+LONGEST = 65_000
 TSIG_HINTS = {
     "PeerBadKey": (
         "BADKEY",
@@ -99,7 +101,7 @@ class Wire:
         body = asked.name.to_wire() + struct.pack("!HH", asked.type, self.dns.rdataclass.IN)
         return Request(self.dns.opcode.QUERY, asked, (1, 0, 0, 0), body, f"asking for {key.type} of {key.name}")
 
-    def update(self, zone: str, changes: Sequence[Change]) -> Request:
+    def update(self, zone: str, changes: Sequence[Change], what: str) -> Request:
         """RFC 2136: the changes as one, on the condition that every set still is what it was when it was read."""
         message = self.dns.update.UpdateMessage(absolute(zone))
         for change in changes:
@@ -116,7 +118,12 @@ class Wire:
             if change.after is not None:
                 for rdata in self._rdatas(change.key, change.after):
                     message.add(owner, change.after.ttl, rdata)
-        wire = message.to_wire(max_size=65535)
+        try:
+            wire = message.to_wire(max_size=LONGEST)
+        except self.dns.exception.TooBig:
+            owner = changes[0].key
+            hint = f"{owner.type} of {owner.name} is more than one message can hold; give fewer records at one name"
+            raise DnsError(what, "TOOBIG", hint) from None
         counts = struct.unpack("!HHHH", wire[4:12])
         subject = _Subject(self.name(zone), int(self.dns.rdatatype.SOA))
         return Request(self.dns.opcode.UPDATE, subject, counts, wire[12:], f"updating the zone {zone}")

@@ -9,17 +9,16 @@ PRIVATE to the collection.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Callable, Iterable, Mapping
+from typing import Any, Callable, Container, Iterable, Mapping, Sequence
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible.module_utils.common.validation import check_type_dict
 
 from . import _store
+from ._module_misfits import fitting, labelled, misfits
 from ._plan import Draft
 from ._records import names
 from ._records.errors import Problem, RecordError
-from ._records.fields import Fields, similar
+from ._records.fields import Fields
 
 CONFIG_DIR = {"type": "path", "default": "/etc/xmpp-edge"}
 OWN_DOMAINS = {"type": "list", "elements": "str"}
@@ -50,12 +49,22 @@ def optional(spec: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]
 
 
 class RecordModule(AnsibleModule):
-    """A module that tells every option which does not fit at once, in a list with the index of the entry."""
+    """A module that tells everything that is wrong at once, in a list with the index of the entry.
 
-    def __init__(self, argument_spec: dict[str, dict[str, Any]], **rules: Any) -> None:
+    ``judge`` takes options as the module gets them, raises RecordError, and changes nothing; ``kept`` are the options
+    whose values it judges whatever they are.
+    """
+
+    def __init__(
+        self,
+        argument_spec: dict[str, dict[str, Any]],
+        judge: Callable[[Mapping[str, Any]], object] | None = None,
+        kept: Container[str] = (),
+    ) -> None:
         self._accepted = False
         self._given: dict[str, Any] = {}
-        super().__init__(argument_spec=argument_spec, supports_check_mode=True, **rules)
+        self._judge, self._kept = judge, kept
+        super().__init__(argument_spec=argument_spec, supports_check_mode=True)
         self._accepted = True
 
     def _load_params(self) -> None:
@@ -65,97 +74,59 @@ class RecordModule(AnsibleModule):
 
     def fail_json(self, msg: str, **kwargs: Any) -> None:
         if not self._accepted:
-            # Ansible reports the first misfit only, and in a list not which entry it is in.
             given = {name: value for name, value in self._given.items() if not name.startswith("_ansible_")}
-            problems = list(_misfits(self.argument_spec, given))
+            problems = self._all_problems(given)
             if problems:
                 msg, kwargs = told(problems), {**kwargs, "problems": [one.as_dict() for one in problems]}
         super().fail_json(msg, **kwargs)
+
+    def _all_problems(self, given: Mapping[str, Any]) -> list[Problem]:
+        problems = list(misfits(self.argument_spec, given))
+        rest = fitting(self.argument_spec, given, self._kept) if problems and self._judge else None
+        if rest is not None and self._judge:
+            try:
+                self._judge(rest)
+            except RecordError as exc:
+                problems += [one for one in exc.problems if not any(_same(one, other) for other in problems)]
+        return problems
 
     def exit_json(self, **kwargs: Any) -> None:
         # What Ansible adds by itself names every option of every entry that was left out, which is most of the text.
         super().exit_json(**{"invocation": {"module_args": _said(self.params)}, **kwargs})
 
-    def fail_with(self, problems: Iterable[Problem]) -> None:
-        found = list(problems)
-        self.fail_json(told(found), problems=[one.as_dict() for one in found])
+    def fail_with(self, error: RecordError) -> None:
+        problems = [one.as_dict() for one in error.problems]
+        self.fail_json(told(error.problems, error.written), problems=problems, changed=bool(error.written))
 
 
-def _misfits(
-    spec: Mapping[str, Any], params: Mapping[str, Any], where: str = "", prefix: str = ""
-) -> Iterable[Problem]:
-    for name, value in params.items():
-        key = f"{prefix}{name}"
-        if name not in spec:
-            yield Problem(where, key, "there is no such option", similar(name, spec))
-        elif value is None:
-            continue
-        elif "options" not in spec[name]:
-            yield from _misfit(where, key, name, spec[name], value)
-        elif spec[name]["type"] == "dict":
-            options = _as_options(value)
-            if options is None:
-                yield Problem(where, key, _NO_OPTIONS, "give its options and their values")
-            else:
-                yield from _misfits(spec[name]["options"], options, where, f"{key}.")
-        elif not isinstance(value, list):
-            yield Problem(where, key, "this is not a list", "give a list, with [] for none")
-        else:
-            for index, entry in enumerate(value):
-                yield from _misfit_entry(f"{key}[{index}]", spec[name]["options"], entry)
-    yield from (
-        Problem(where, f"{prefix}{name}", "this is missing", "give it")
-        for name, one in spec.items()
-        if one.get("required") and params.get(name) is None
-    )
+def _same(one: Problem, other: Problem) -> bool:
+    """Options that stand alone are nowhere for Ansible, and with the record for the module."""
+    return one.key == other.key and other.where in (one.where, "")
 
 
-def _misfit_entry(where: str, spec: Mapping[str, Any], entry: Any) -> Iterable[Problem]:
-    options = _as_options(entry)
-    if options is None:
-        yield Problem(where, "", _NO_OPTIONS, "give its options and their values")
-    else:
-        name = next((options[key] for key in ("domain", "name", "id") if options.get(key)), None)
-        yield from _misfits(spec, options, labelled(where, name))
-
-
-_NO_OPTIONS = "this is not a mapping of options to values"
-
-
-def _as_options(value: Any) -> dict[str, Any] | None:
-    """Options as Ansible reads them, which takes some texts for mappings too. They may hold secrets: never shown."""
-    try:
-        found = check_type_dict(value)
-    except TypeError:
-        return None
-    return found if isinstance(found, dict) else None
-
-
-def _misfit(where: str, key: str, name: str, one: Mapping[str, Any], value: Any) -> Iterable[Problem]:
-    messages = ArgumentSpecValidator({name: one}).validate({name: value}).error_messages
-    if not messages:
-        return
-    shown = "the value" if one.get("no_log") else repr(value)
-    if "choices" in one:
-        yield Problem(where, key, f"{shown} is not possible here", f"choose one of {', '.join(one['choices'])}")
-    else:
-        yield Problem(where, key, f"{shown} cannot be used here", f"give a value of type {one['type']}")
-
-
-def labelled(where: str, name: Any) -> str:
-    return f"{where} ({name})" if name else where
-
-
-def told(problems: list[Problem]) -> str:
+def told(problems: Sequence[Problem], written: Sequence[str] = ()) -> str:
     """What is wrong, for a person."""
+    done = f"{', '.join(written)} had been changed before" if written else "nothing was changed"
     if len(problems) == 1:
         text = str(problems[0])
-        return f"{text}{'' if text.endswith('?') else '.'} Nothing was changed."
+        return f"{text}{'' if text.endswith('?') else '.'} {done[0].upper()}{done[1:]}."
     lines = "\n".join(f"- {one}" for one in problems)
-    return f"There are {len(problems)} problems, and nothing was changed.\n{lines}"
+    return f"There are {len(problems)} problems, and {done}.\n{lines}"
 
 
-def run(module: RecordModule, make_draft: Callable[[dict[str, Any], Mapping[str, Any], bool], Draft]) -> None:
+Make = Callable[[Mapping[str, Any], Mapping[str, Any], bool], Draft]
+
+
+def record_module(argument_spec: dict[str, dict[str, Any]], make_draft: Make, fields: Fields) -> RecordModule:
+    """A module for records, judged by what it would make of them."""
+
+    def judge(params: Mapping[str, Any]) -> None:
+        _store.apply(params["config_dir"], True, lambda current: make_draft(params, current, True))
+
+    return RecordModule(argument_spec, judge, fields)
+
+
+def run(module: RecordModule, make_draft: Make) -> None:
     """Plan, carry out, report."""
     try:
         plan = _store.apply(
@@ -164,7 +135,7 @@ def run(module: RecordModule, make_draft: Callable[[dict[str, Any], Mapping[str,
             lambda current: make_draft(module.params, current, module.check_mode),
         )
     except RecordError as exc:
-        module.fail_with(exc.problems)
+        module.fail_with(exc)
         return
     if plan.warnings:
         module.warn(". ".join(plan.warnings))
@@ -206,16 +177,21 @@ def entries(
         if not params["purge"]:
             problems.append(Problem("", many, "nothing is asked for", f"give {many}, or {key} and its options"))
         return []
-    if single:
-        words = ", ".join(sorted(single))
-        problems.append(
-            Problem("", many, f"it is given beside {words}", f"put everything into {many}, or leave {many} out")
-        )
+    problems.extend(beside(many, single))
     found = []
     for index, raw in enumerate(params[many]):
+        if raw is None:
+            continue  # has been found not to fit
         options = given(raw)
         found.append(Entry(labelled(f"{many}[{index}]", options.get(key)), options))
     return found
+
+
+def beside(many: str, single: Iterable[str]) -> list[Problem]:
+    """Single options are another way to write a list of one; both at once could mean anything."""
+    words = ", ".join(sorted(single))
+    remedy = f"put everything into {many}, or leave {many} out"
+    return [Problem("", many, f"it is given beside {words}", remedy)] if words else []
 
 
 def given(raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -223,17 +199,16 @@ def given(raw: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in raw.items() if value is not None}
 
 
-def own_domains(params: Mapping[str, Any], edge: Mapping[str, Any], check_mode: bool) -> dict[str, str]:
+def own_domains(
+    params: Mapping[str, Any], edge: Mapping[str, Any], check_mode: bool, problems: list[Problem]
+) -> dict[str, str]:
     """Our own domains, each with where it stands: by the record, or in check mode as they are going to be."""
     if not check_mode or params["own_domains"] is None:
         return dict.fromkeys(edge["domains"], "see edge_config")
     found = {}
-    problems = []
     for index, text in enumerate(params["own_domains"]):
         try:
             found[names.domain(text)] = "see own_domains"
         except ValueError as exc:
             problems.append(Problem("", f"own_domains[{index}]", str(exc), "write a domain name"))
-    if problems:
-        raise RecordError(problems)
     return found

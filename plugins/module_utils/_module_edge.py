@@ -11,10 +11,11 @@ from __future__ import annotations
 import secrets as randomness
 from typing import Any, Mapping
 
-from ._module import CONFIG_DIR, given, own_domains, spec_of
+from ._module import CONFIG_DIR, given, spec_of
 from ._plan import Change, Draft, hide, listed
 from ._records import edge, names, partner, secrets
 from ._records.errors import Problem, RecordError
+from ._records.fields import Reader
 
 SECRET_BYTES = 32
 SHORT_SECRET = 16
@@ -39,9 +40,8 @@ def make_draft(params: Mapping[str, Any], current: Mapping[str, Any], check_mode
     warnings: list[str] = []
     after = _edge(params, current["edge"], problems)
     hidden = _secrets(params, current["secrets"], check_mode, problems, warnings)
-    if not problems:
-        places = {f"the partner {record['domain']}": record for record in current["partners"]}
-        partner.check_all(places, own_domains({"own_domains": None}, after, check_mode), problems)
+    places = {f"the partner {record['domain']}": record for record in current["partners"]}
+    partner.check_all(places, dict.fromkeys(after["domains"], "see edge_config"), problems)
     if problems:
         raise RecordError(problems)
     warnings.extend(_warnings(current, after))
@@ -62,7 +62,8 @@ def _edge(params: Mapping[str, Any], before: Mapping[str, Any], problems: list[P
         return edge.normalise(merged)
     except RecordError as exc:
         problems.extend(exc.problems)
-        return dict(before)
+        field = {"domains": edge.FIELDS["domains"]}
+        return {**before, **Reader("", []).record(field, {name: merged[name] for name in field if name in merged})}
 
 
 def _secrets(

@@ -112,13 +112,14 @@ def _effective(state: desired.Desired, users: list[str]) -> list[dict[str, Any]]
     problems: list[Problem] = []
     found = []
     policies = {record["name"]: record for record in state.policies}
+    members = policy.sites(state.policies)
     for index, text in enumerate(users):
         try:
             address = names.bare_address(text)
         except ValueError as exc:
             problems.append(Problem("", f"users[{index}]", str(exc), "write an address such as alice@inside.example"))
             continue
-        record, reason = policy.effective(address, policies, state.grants, state.grant_to_all)
+        record, reason = policy.effective(address, policies, state.grants, state.grant_to_all, members)
         ours = names.domain(address.partition("@")[2]) in state.edge["domains"]
         found.append({"address": address, "ours": ours, "policy": dict(record), "reason": reason})
     if problems:

@@ -43,9 +43,7 @@ def make_draft(params: Mapping[str, Any], current: Mapping[str, Any], check_mode
         wanted.take(entry)
     if params["purge"]:
         wanted.purge()
-    own = own_domains(params, current["edge"], check_mode)
-    if not problems:
-        wanted.check(own)
+    wanted.check(own_domains(params, current["edge"], check_mode, problems))
     if problems:
         raise RecordError(problems)
     return wanted.draft(current["edge"])
@@ -59,6 +57,7 @@ class _Wanted:
         self.after = dict(current)
         self.named: dict[str, str] = {}
         self.listed: set[str] = set()
+        self.refused: set[str] = set()
         self.problems = problems
 
     def report(self, where: str, key: str, message: str, remedy: str) -> None:
@@ -87,12 +86,15 @@ class _Wanted:
         merged = {**existing, **entry.own(partner.FIELDS), "domain": key}
         known = len(self.problems)
         self._merge_domains(merged, existing, entry)
-        if len(self.problems) > known:
-            return
         try:
             self.after[key] = partner.normalise(merged, entry.where)
         except RecordError as exc:
-            self.problems.extend(exc.problems)
+            told = {(one.where, one.key) for one in self.problems[known:]}
+            self.problems.extend(one for one in exc.problems if (one.where, one.key) not in told)
+        if len(self.problems) > known:
+            # What it is going to be nobody knows, so nothing is compared with it.
+            self.refused.add(key)
+            self.after.pop(key, None)
 
     def _merge_domains(self, merged: dict[str, Any], existing: Mapping[str, Any], entry: Entry) -> None:
         mode = entry.options.get("additional_domains_mode")
@@ -123,7 +125,8 @@ class _Wanted:
         owners = {name: key for key, record in self.after.items() for name in record["additional_domains"]}
         for key, where in self.named.items():
             # Who removes a domain means to close it; where the same call gives it to another partner he knows better.
-            if key not in self.after and key in owners and key not in self.listed:
+            gone = key not in self.after and key not in self.refused
+            if gone and key in owners and key not in self.listed:
                 self.report(
                     where,
                     "domain",

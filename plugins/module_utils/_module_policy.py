@@ -39,7 +39,7 @@ def argument_spec() -> dict[str, dict[str, Any]]:
 def make_draft(params: Mapping[str, Any], current: Mapping[str, Any], check_mode: bool) -> Draft:
     """What the options make of the policies and grants that are there now."""
     problems: list[Problem] = []
-    own = own_domains(params, current["edge"], check_mode)
+    own = own_domains(params, current["edge"], check_mode, problems)
     # On a host where nothing exists yet nobody can tell which domains a task before this one is going to write.
     unknown = check_mode and params["own_domains"] is None and not current["edge"]["domains"]
     wanted = _Wanted(current["policies"], None if unknown else own, problems)
@@ -50,8 +50,7 @@ def make_draft(params: Mapping[str, Any], current: Mapping[str, Any], check_mode
         wanted.purge()
     for entry in found:
         wanted.grant(entry, "replace" if params["purge"] else "add")
-    if not problems:
-        wanted.check()
+    wanted.check()
     if problems:
         raise RecordError(problems)
     return wanted.draft()
@@ -73,6 +72,7 @@ class _Wanted:
         self.granted: dict[str, str] = {}
         self.granted_to_all = ""
         self.purged: list[str] = []
+        self.refused: set[str] = set()
 
     def report(self, where: str, key: str, message: str, remedy: str) -> None:
         self.problems.append(Problem(where, key, message, remedy))
@@ -84,7 +84,7 @@ class _Wanted:
         if "name" not in options:
             self.report(entry.where, "name", "this is missing", "name the policy, or set scope to global")
             return
-        if options["name"].startswith("site:"):
+        if options["name"].lower().startswith("site:"):
             options.setdefault("scope", policy.SITE)
         options["name"] = name = policy.policy_name(options["name"])
         if name in self.named:
@@ -99,6 +99,8 @@ class _Wanted:
             self.after[name] = policy.normalise(merged, entry.where)
         except RecordError as exc:
             self.problems.extend(exc.problems)
+            self.refused.add(name)
+            self.after.pop(name, None)
             return
         if "members" in options:
             self._check_ours(entry.where, self.after[name]["members"])
@@ -128,8 +130,9 @@ class _Wanted:
         absent = options.get("state") == "absent"
         asked = options.get("grant_to_all") or options.get("grant_to")
         if asked and (absent or name == policy.GLOBAL):
+            key = "grant_to" if options.get("grant_to") else "grant_to_all"
             why = "it is removed" if absent else "the global policy holds for everybody who is granted no other"
-            self.report(entry.where, "grant_to", f"{name} cannot be granted: {why}", "leave the grant out")
+            self.report(entry.where, key, f"{name} cannot be granted: {why}", "leave the grant out")
             return
         if "grant_mode" in options and "grant_to" not in options:
             self.report(entry.where, "grant_mode", "it has no effect without grant_to", "give grant_to as well")
@@ -185,7 +188,7 @@ class _Wanted:
 
     def check(self) -> None:
         for name in self.named:
-            if name not in self.after:
+            if name not in self.after and name not in self.refused:
                 self._check_removed(name)
         places = {self._place(name): record for name, record in self.after.items()}
         # Who holds a policy that goes has been told; what is left are policies that may not be granted (any more).

@@ -158,13 +158,15 @@ def _lock(directory: str) -> Iterator[None]:
 
 
 def _write(directory: str, writes: Mapping[str, str]) -> None:
+    written: list[str] = []
     for kind in sorted(writes, key=write_order):
         path = desired.path_of(directory, kind)
         try:
             _sweep(directory, files.file_name(kind))
             write_file(path, writes[kind].encode("utf-8"), FILE_MODE)
         except OSError as exc:
-            raise _trouble(path, exc) from None
+            raise RecordError(_trouble(path, exc).problems, written) from None
+        written.append(path)
 
 
 def _temporary(name: str) -> str:

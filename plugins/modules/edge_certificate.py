@@ -589,13 +589,13 @@ problems:
 """
 
 from ..module_utils._certificate_module import can_do_without, run
-from ..module_utils._certificate_options import OPTIONS, RULES
+from ..module_utils._certificate_options import OPTIONS, wanted
 from ..module_utils._module import RecordModule
 from ..module_utils._respawn import find
 
 
 def main() -> None:
-    module = RecordModule(OPTIONS, **RULES)
+    module = RecordModule(OPTIONS, wanted)
     config_dir = module.params["config_dir"]
     missing = find(module, "cryptography.x509", "cryptography", config_dir)
     if missing and not can_do_without(module.check_mode, config_dir):

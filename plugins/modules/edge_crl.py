@@ -178,13 +178,13 @@ problems:
 """
 
 from ansible_collections.xmpp.federation.plugins.module_utils._crl_module import can_do_without, run
-from ansible_collections.xmpp.federation.plugins.module_utils._crl_options import argument_spec
+from ansible_collections.xmpp.federation.plugins.module_utils._crl_options import argument_spec, wanted
 from ansible_collections.xmpp.federation.plugins.module_utils._module import RecordModule
 from ansible_collections.xmpp.federation.plugins.module_utils._respawn import find
 
 
 def main() -> None:
-    module = RecordModule(argument_spec())
+    module = RecordModule(argument_spec(), wanted)
     config_dir = module.params["config_dir"]
     missing = find(module, "cryptography.x509", "cryptography", config_dir)
     if missing and not can_do_without(module.check_mode, config_dir):

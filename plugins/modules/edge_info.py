@@ -175,7 +175,7 @@ def main() -> None:
     try:
         found = gather(module.params)
     except RecordError as exc:
-        module.fail_with(exc.problems)
+        module.fail_with(exc)
     else:
         module.exit_json(changed=False, **found)
 

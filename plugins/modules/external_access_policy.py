@@ -296,12 +296,13 @@ problems:
       type: str
 """
 
-from ansible_collections.xmpp.federation.plugins.module_utils._module import RecordModule, run
+from ansible_collections.xmpp.federation.plugins.module_utils._module import record_module, run
 from ansible_collections.xmpp.federation.plugins.module_utils._module_policy import argument_spec, make_draft
+from ansible_collections.xmpp.federation.plugins.module_utils._records.policy import FIELDS
 
 
 def main() -> None:
-    run(RecordModule(argument_spec()), make_draft)
+    run(record_module(argument_spec(), make_draft, FIELDS), make_draft)
 
 
 if __name__ == "__main__":

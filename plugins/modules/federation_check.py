@@ -119,7 +119,7 @@ def main() -> None:
     try:
         results = check(module.params)
     except RecordError as exc:
-        module.fail_with(exc.problems)
+        module.fail_with(exc)
         return
     found = warnings(results)
     for text in remarks(module.params):

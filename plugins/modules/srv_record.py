@@ -364,13 +364,13 @@ problems:
       sample: give a host name, and its addresses as `addresses`
 """
 
-from ..module_utils._dns_update_module import OPTIONS, RULES, run
+from ..module_utils._dns_update_module import OPTIONS, read_options, run
 from ..module_utils._module import RecordModule
 from ..module_utils._respawn import require
 
 
 def main() -> None:
-    module = RecordModule(OPTIONS, **RULES)
+    module = RecordModule(OPTIONS, read_options)
     require(module, "dns", "dnspython")
     run(module)
 

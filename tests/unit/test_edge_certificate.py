@@ -649,7 +649,7 @@ def test_all_misfits_at_once(run: Run, config_dir: Path) -> None:
 
 
 def test_single_and_list_exclude_each_other(run: Run) -> None:
-    assert "mutually exclusive" in run(id="a", certificates=[])["msg"]
+    assert "it is given beside id" in run(id="a", certificates=[])["msg"]
     assert run(certificates=[])["certificates"] == []
 
 

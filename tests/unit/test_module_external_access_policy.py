@@ -159,7 +159,7 @@ def test_users_move_within_one_call(lawful: Call, where: dict[str, Any], config_
         ({"name": "A", "grant_to": ["joe@partner.example"]}, "grant_to[0]"),
         ({"name": "A", "grant_to": ["a@inside.example/phone"]}, "grant_to[0]"),
         ({"name": "A", "grant_to": ["alice@inside.example"], "state": "absent"}, "grant_to"),
-        ({"name": "global", "grant_to_all": True}, "grant_to"),
+        ({"name": "global", "grant_to_all": True}, "grant_to_all"),
         ({"policies": [{"name": "A"}, {"name": "tag:A"}]}, "name"),
         ({"policies": [{"name": "A"}, {"name": "a"}]}, "name"),
         (

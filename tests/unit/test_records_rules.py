@@ -283,10 +283,12 @@ def test_a_policy_decides_whole() -> None:
         name: policy.normalise({"name": name, "federation_access": True, **flags})
         for name, flags in {"All": {"xmpp_access": True}, "Few": {"public_cloud_access": True}}.items()
     }
-    decided = policy.effective("a@b.example", policies, {"a@b.example": "Few"}, "All")
+    members = policy.sites(policies.values())
+    decided = policy.effective("a@b.example", policies, {"a@b.example": "Few"}, "All", members)
     assert decided == (policies["Few"], "grant")
-    assert policy.effective("c@b.example", policies, {"a@b.example": "Few"}, "All") == (policies["All"], "grant_to_all")
-    assert policy.effective("c@b.example", policies, {}, None) == (policy.closed(), "global")
+    other = policy.effective("c@b.example", policies, {"a@b.example": "Few"}, "All", members)
+    assert other == (policies["All"], "grant_to_all")
+    assert policy.effective("c@b.example", policies, {}, None, members) == (policy.closed(), "global")
 
 
 def test_a_refused_secret_is_not_told() -> None:

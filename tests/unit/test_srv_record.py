@@ -353,6 +353,7 @@ def test_all_misfits_at_once(run: Run, server: DnsServer) -> None:
         ("records[0] (a.example)", "port"),
         ("records[0] (a.example)", "tll"),
         ("records[1]", "domain"),
+        ("records[0] (a.example)", "target"),
     ]
     assert server.queries() == []
 
@@ -402,8 +403,9 @@ def test_target_that_the_server_does_not_know(run: Run, monkeypatch: pytest.Monk
     ("options", "words"),
     [
         ({"domain": "a.example", "target": "edge.a.example", "purge": True}, "give the list"),
-        ({"domain": "a.example", "records": []}, "mutually exclusive"),
-        ({}, "one of the following is required"),
+        ({"domain": "a.example", "records": []}, "it is given beside domain"),
+        ({}, "nothing is asked for"),
+        ({"domain": "a.example", "state": "absent", "key_file": "/a.key"}, "key_secret: it is given beside key_file"),
         ({"domain": "a.example", "state": "absent", "server_port": 0}, "server_port"),
         ({"domain": "a.example", "state": "absent", "timeout": 0}, "timeout"),
         ({"domain": "a.example", "state": "absent", "key_secret": None}, "the key has no secret"),

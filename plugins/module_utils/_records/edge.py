@@ -53,28 +53,29 @@ def normalise(raw: Mapping[str, Any], where: str = "") -> dict[str, Any]:
 
 def _rules(reader: Reader, record: Mapping[str, Any]) -> None:
     inside = record["inside"]
-    if not record["listen"]:
+    if reader.fine("listen") and not record["listen"]:
         reader.report("listen", "there is no address to listen on", "name at least one, 0.0.0.0 or :: for all")
-    if record["direct_tls_port"] == record["listen_port"]:
+    if reader.fine("direct_tls_port", "listen_port") and record["direct_tls_port"] == record["listen_port"]:
         reader.report(
             "direct_tls_port",
             f"port {record['listen_port']} is listen_port already, and one port cannot do both",
             "choose another, 5270 for one, or clear it with 0",
         )
-    if record["partner_connection_limit"] > record["connection_limit"]:
+    limits = reader.fine("partner_connection_limit", "connection_limit")
+    if limits and record["partner_connection_limit"] > record["connection_limit"]:
         reader.report(
             "partner_connection_limit",
             f"one partner may have {record['partner_connection_limit']} connections, "
             f"but all partners together only {record['connection_limit']}",
             "lower it, or raise connection_limit",
         )
-    if inside["tls"] and inside["server"] == "prosody":
+    if reader.fine("inside.tls", "inside.server") and inside["tls"] and inside["server"] == "prosody":
         reader.report(
             "inside.tls",
             "Prosody's component listener has no TLS",
             "set it to false and keep the link on the host itself, on a private network or in a tunnel",
         )
-    if inside["ca_file"] and not inside["tls"]:
+    if reader.fine("inside.ca_file", "inside.tls") and inside["ca_file"] and not inside["tls"]:
         reader.report(
             "inside.ca_file", "it has no effect without inside.tls", "set inside.tls, or clear it with an empty text"
         )

@@ -34,6 +34,8 @@ class Problem:
 class RecordError(Exception):
     """Everything that is wrong, at once: nobody likes to mend one entry a run."""
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
+    def __init__(self, problems: Iterable[Problem], written: Iterable[str] = ()) -> None:
         self.problems: tuple[Problem, ...] = tuple(problems)
+        self.written: tuple[str, ...] = tuple(written)
+        """Files that had been changed by then."""
         super().__init__("\n".join(str(problem) for problem in self.problems))

@@ -140,9 +140,15 @@ class Reader:
     def __init__(self, where: str, problems: list[Problem]) -> None:
         self.where = where
         self.problems = problems
+        self._wrong: set[str] = set()
 
     def report(self, key: str, message: str, remedy: str) -> None:
+        self._wrong.add(key.partition("[")[0])
         self.problems.append(Problem(self.where, key, message, remedy))
+
+    def fine(self, *keys: str) -> bool:
+        """Whether these hold what was written, so that a rule about them can be asked."""
+        return self._wrong.isdisjoint(keys)
 
     def record(self, fields: Fields, raw: Any, prefix: str = "") -> dict[str, Any]:
         if not isinstance(raw, Mapping):
@@ -199,14 +205,14 @@ def normal_form(
 ) -> dict[str, Any]:
     """The full record; RecordError with everything that is wrong.
 
-    ``derive`` fills in what follows from other keys; ``rules`` judges a record whose keys are all right by themselves.
+    ``derive`` fills in what follows from other keys; ``rules`` judges what lies between keys, as far as they are fine.
     """
     problems: list[Problem] = []
     reader = Reader(where, problems)
     record = reader.record(fields, raw)
     if derive is not None:
         derive(reader, record)
-    if rules is not None and not problems:
+    if rules is not None:
         rules(reader, record)
     if problems:
         raise RecordError(problems)
@@ -220,10 +226,15 @@ def default(field: Field) -> Any:
     return list(field.default) if isinstance(field.default, (list, tuple)) else field.default
 
 
+def closest(key: str, fields: Mapping[str, Any]) -> str | None:
+    """What a key that does not exist may have been meant to be."""
+    return next(iter(difflib.get_close_matches(key, list(fields), n=1)), None)
+
+
 def similar(key: str, fields: Mapping[str, Any]) -> str:
     """A hint for a key that does not exist."""
-    close = difflib.get_close_matches(key, list(fields), n=1)
-    return f"did you mean {close[0]}?" if close else f"known keys are {', '.join(sorted(fields))}"
+    close = closest(key, fields)
+    return f"did you mean {close}?" if close else f"known keys are {', '.join(sorted(fields))}"
 
 
 def _scalar(field: Field, kind: str, value: Any) -> Any:

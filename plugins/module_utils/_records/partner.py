@@ -63,13 +63,13 @@ def _derive(_reader: Reader, record: dict[str, Any]) -> None:
 
 
 def _rules(reader: Reader, record: Mapping[str, Any]) -> None:
-    if record["domain"] in record["additional_domains"]:
+    if reader.fine("domain", "additional_domains") and record["domain"] in record["additional_domains"]:
         reader.report(
             "additional_domains", f"{record['domain']} is the partner's first domain already", "leave it out here"
         )
-    if record["proxy_port"] is not None and record["proxy_fqdn"] is None:
+    if reader.fine("proxy_port", "proxy_fqdn") and record["proxy_port"] is not None and record["proxy_fqdn"] is None:
         reader.report("proxy_port", "it has no effect without proxy_fqdn", "set proxy_fqdn, or clear it with 0")
-    if record["tls"] == "not_supported":
+    if reader.fine("tls", "ca_file", "pins") and record["tls"] == "not_supported":
         for key, clear in (("ca_file", "an empty text"), ("pins", "an empty list")):
             if record[key]:
                 reader.report(
@@ -77,6 +77,11 @@ def _rules(reader: Reader, record: Mapping[str, Any]) -> None:
                     "it says which certificate to trust, but with tls not_supported the partner shows none",
                     f"set tls to required or optional, or clear it with {clear}",
                 )
+    if reader.fine("tls", "sasl", "dialback"):
+        _check_methods(reader, record)
+
+
+def _check_methods(reader: Reader, record: Mapping[str, Any]) -> None:
     if not auth_methods(record):
         reader.report(
             "dialback",

@@ -32,7 +32,7 @@ _TAGS = ("tag:", "site:")
 
 def policy_name(text: str) -> str:
     """The name without the ``tag:`` or ``site:`` that Lync puts before it."""
-    tag = next((tag for tag in _TAGS if text.startswith(tag)), "")
+    tag = next((tag for tag in _TAGS if text.lower().startswith(tag)), "")
     return text[len(tag) :]
 
 
@@ -44,7 +44,7 @@ def normalise(raw: Mapping[str, Any], where: str = "") -> dict[str, Any]:
             raw.setdefault("name", GLOBAL)
         if raw.get("name") == GLOBAL:
             raw.setdefault("scope", GLOBAL)
-        elif str(raw.get("name")).startswith("site:"):
+        elif str(raw.get("name")).lower().startswith("site:"):
             raw.setdefault("scope", SITE)
     return normal_form(FIELDS, raw, where, _derive, _rules)
 
@@ -54,6 +54,17 @@ def _derive(_reader: Reader, record: dict[str, Any]) -> None:
 
 
 def _rules(reader: Reader, record: Mapping[str, Any]) -> None:
+    if reader.fine("name", "scope"):
+        _check_name(reader, record)
+    if reader.fine("scope", "members"):
+        _check_scope(reader, record)
+    if reader.fine("federation_access", "xmpp_access") and record["xmpp_access"] and not record["federation_access"]:
+        reader.report(
+            "xmpp_access", "it needs federation_access", "set federation_access to true, or xmpp_access to false"
+        )
+
+
+def _check_name(reader: Reader, record: Mapping[str, Any]) -> None:
     name = record["name"]
     if not name or name != name.strip() or any(char in name for char in ":\n\t") or len(name) > 256:
         reader.report(
@@ -65,6 +76,9 @@ def _rules(reader: Reader, record: Mapping[str, Any]) -> None:
             f"{name!r} cannot have scope {record['scope']}",
             "the one policy of scope global is called global, and no other",
         )
+
+
+def _check_scope(reader: Reader, record: Mapping[str, Any]) -> None:
     if record["scope"] == SITE and not record["members"]:
         reader.report(
             "members", "a policy of scope site needs members", "list addresses, or patterns such as *@branch.example"
@@ -72,10 +86,6 @@ def _rules(reader: Reader, record: Mapping[str, Any]) -> None:
     if record["members"] and record["scope"] != SITE:
         reader.report(
             "members", f"a policy of scope {record['scope']} has none", "set scope to site, or leave members out"
-        )
-    if record["xmpp_access"] and not record["federation_access"]:
-        reader.report(
-            "xmpp_access", "it needs federation_access", "set federation_access to true, or xmpp_access to false"
         )
 
 
@@ -93,13 +103,17 @@ def effective(
     policies: Mapping[str, Mapping[str, Any]],
     grants: Mapping[str, str],
     grant_to_all: str | None,
+    members: Sites,
 ) -> tuple[Mapping[str, Any], str]:
-    """The one policy that decides about a user, taken whole, and why it is that one: user over site over global."""
+    """The one policy that decides about a user, taken whole, and why it is that one: user over site over global.
+
+    ``members`` are the ``sites`` of these policies.
+    """
     if address in grants:
         return policies[grants[address]], "grant"
     if grant_to_all is not None:
         return policies[grant_to_all], "grant_to_all"
-    site = sites(policies.values()).site_of(address)
+    site = members.site_of(address)
     if site is not None:
         return policies[site], SITE
     return policies.get(GLOBAL) or closed(), GLOBAL
