@@ -12,6 +12,7 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import ipaddress
 import secrets
 import socket
 import struct
@@ -20,15 +21,20 @@ from typing import Any, Iterable, NamedTuple, Sequence
 
 from ._dns_update_key import TsigKey
 from ._dns_update_plan import Change, Key, RecordSet, Srv, record_set
-from ._dns_update_wire import CONFLICTS, DnsError, Request, Wire, absolute
+from ._dns_update_wire import CONFLICTS, DnsError, Request, UncertainError, Wire, absolute
 
 # Questions on their way at one time; servers answer a connection's questions as they come.
 WINDOW = 100
+HEADER = 12
+SHORTEST = 0.01
+# A and AAAA.
+ADDRESSES = (1, 28)
 
 HINTS = {
     "REFUSED": {
         "query": "does the server serve this zone, and may this host and key ask it (allow-query, views)?",
-        "update": "may this key update the zone (allow-update)? without one, give `key_file` or `key_secret`",
+        "update": "may this key update the zone (allow-update)? is the zone frozen, or this a secondary server of it? "
+        "without a key, give `key_file` or `key_secret`",
     },
     "NOTAUTH": {
         "query": "the server is not authoritative for the zone; give the primary server as `server`",
@@ -57,9 +63,13 @@ class Answer(NamedTuple):
 
 
 class Client:
-    def __init__(self, server: str, port: int, key: TsigKey | None, timeout: float) -> None:
+    """`timeout` is what each answer may take, in seconds; `until` ends everything, on the monotonic clock."""
+
+    def __init__(
+        self, server: str, port: int, key: TsigKey | None, timeout: float, until: float | None = None
+    ) -> None:  # fmt: skip
         self.server = server
-        self._port, self._timeout = port, timeout
+        self._port, self._timeout, self._until = port, timeout, until
         self._wire = Wire(key)
         self._dns = self._wire.dns
         self._socket: socket.socket | None = None
@@ -121,7 +131,12 @@ class Client:
         types = self._dns.rdatatype
         owner = self._wire.name(key.name)
         found, alias, zone = None, None, None
+        if message.answer and all(rrset.name != owner for rrset in message.answer):
+            what = f"{self}, asked for {key.type} of {key.name}"
+            raise DnsError(what, "FORMERR", "the answer speaks of other names only")
         for rrset in (*message.answer, *message.authority):
+            if rrset.rdclass != self._dns.rdataclass.IN:
+                continue
             # With authority, both name the zone that the answer comes from.
             if rrset.rdtype in (types.SOA, types.NS) and owner.is_subdomain(rrset.name):
                 zone = _text(rrset.name)
@@ -136,9 +151,22 @@ class Client:
     # Updates
 
     def update(self, zone: str, changes: Sequence[Change]) -> None:
-        """Apply the changes as one: only if every set still is what it was when it was read."""
+        """Apply the changes as one: only if every set still is what it was when it was read.
+
+        Raises ConflictError where one is not, UncertainError where no answer says what has become of it, and DnsError.
+        """
         what = f"{self}, updating the zone {zone}"
-        (answer,) = self._exchange([self._wire.update(zone, changes, what)], again=False)
+        request = self._wire.update(zone, changes, what)
+        # A connection that has been idle may be closed by now, which would only be noticed after the update is sent.
+        self.close()
+        self._connect(what)
+        try:
+            (answer,) = self._exchange([request])
+        except DnsError as exc:
+            if exc.refused:
+                raise
+            hint = f"{exc.hint}; whether the update was made is not certain"
+            raise UncertainError(exc.what, exc.rcode, hint) from None
         rcode = self._dns.rcode.to_text(answer.rcode())
         if rcode in CONFLICTS:
             raise ConflictError(f"{what}: {rcode}: another editor changed one of the records at the same time")
@@ -151,10 +179,10 @@ class Client:
 
     # The connection
 
-    def _exchange(self, requests: Sequence[Request], again: bool = True) -> list[Any]:
+    def _exchange(self, requests: Sequence[Request]) -> list[Any]:
         """Send all, then gather the answers in whatever order they come.
 
-        Some servers end a connection after a number of questions; what they left unanswered is asked `again`.
+        Some servers end a connection after a number of questions or a while; what they left unanswered is asked again.
         """
         first = secrets.randbelow(65536)
         pending = {(first + number) % 65536: number for number in range(len(requests))}
@@ -163,38 +191,61 @@ class Client:
         answers: dict[int, Any] = {}
         while pending:
             before = len(pending)
+            reused = self._socket is not None
             what = f"{self}, {requests[min(pending.values())].doing}"
             stream = self._connect(what)
             try:
                 stream.sendall(b"".join(self._wire.frame(requests[number]) for number in pending.values()))
-                while pending:
-                    wire = _frame(stream)
-                    number = pending.pop(struct.unpack("!H", wire[:2])[0])
-                    answers[number] = self._wire.read(wire, requests[number], f"{self}, {requests[number].doing}")
+                self._gather(stream, requests, pending, answers)
             except socket.timeout:
                 self.close()
                 raise DnsError(what, "TIMEOUT", f"no answer within {self._timeout:g} s") from None
-            except (OSError, EOFError, KeyError, struct.error) as exc:
+            except DnsError:
+                # What else comes on this connection answers nothing that is still to be asked.
                 self.close()
-                if not again or len(pending) == before:
+                raise
+            except (OSError, EOFError) as exc:
+                self.close()
+                if requests[0].changes or (len(pending) == before and not reused):
                     hint = f"the connection broke ({str(exc) or 'closed by the server'})"
                     raise DnsError(what, "UNREACHABLE", hint) from None
         return [answers[number] for number in range(len(requests))]
 
+    def _gather(
+        self, stream: socket.socket, requests: Sequence[Request], pending: dict[int, int], answers: dict[int, Any]
+    ) -> None:
+        while pending:
+            wire = self._frame(stream)
+            asked = pending.pop(struct.unpack("!H", wire[:2])[0], None) if len(wire) >= HEADER else None
+            if asked is None:
+                raise DnsError(str(self), "FORMERR", "it sent an answer that belongs to no question of ours")
+            answers[asked] = self._wire.read(wire, requests[asked], f"{self}, {requests[asked].doing}")
+
     def _connect(self, what: str) -> socket.socket:
         if self._socket is None:
             try:
-                self._socket = socket.create_connection((self.server, self._port), timeout=self._timeout)
+                self._socket = socket.create_connection((self.server, self._port), timeout=self._patience())
             except socket.timeout:
                 hint = (
                     f"no connection within {self._timeout:g} s; is the address right, and TCP port {self._port} open?"
                 )
                 raise DnsError(what, "TIMEOUT", hint) from None
-            except OSError as exc:
-                hint = f"no connection ({exc.strerror or exc}); is the address right, and TCP port {self._port} open?"
+            except (OSError, UnicodeError) as exc:
+                why = getattr(exc, "strerror", None) or exc
+                hint = f"no connection ({why}); is the address right, and TCP port {self._port} open?"
                 raise DnsError(what, "UNREACHABLE", hint) from None
-        self._socket.settimeout(self._timeout)
         return self._socket
+
+    def _patience(self) -> float:
+        """Seconds for the next answer."""
+        if self._until is None:
+            return self._timeout
+        return max(SHORTEST, min(self._timeout, self._until - time.monotonic()))
+
+    def _frame(self, stream: socket.socket) -> bytes:
+        until = time.monotonic() + self._patience()
+        (length,) = struct.unpack("!H", _exactly(stream, 2, until))
+        return _exactly(stream, length, until)
 
 
 def elsewhere(name: str, timeout: float) -> Answer | None:
@@ -259,17 +310,13 @@ def _cost(change: Change) -> int:
     return 2 * (len(change.key.name) + 12) + sum(len(change.key.name) + len(str(value)) + 20 for value in values)
 
 
-def _frame(stream: socket.socket) -> bytes:
-    (length,) = struct.unpack("!H", _exactly(stream, 2))
-    return _exactly(stream, length)
-
-
-def _exactly(stream: socket.socket, count: int) -> bytes:
+def _exactly(stream: socket.socket, count: int, until: float) -> bytes:
     data = b""
-    deadline = time.monotonic() + (stream.gettimeout() or 0)
     while len(data) < count:
-        if time.monotonic() > deadline:
+        left = until - time.monotonic()
+        if left <= 0:
             raise socket.timeout
+        stream.settimeout(left)
         part = stream.recv(count - len(data))
         if not part:
             raise EOFError
@@ -287,5 +334,6 @@ def _from_wire(rrset: Any) -> RecordSet | None:
         if hasattr(rdata, "priority"):
             values.append(Srv(rdata.priority, rdata.weight, rdata.port, _text(rdata.target)))
         else:
-            values.append(rdata.to_text())
+            # There is more than one way to write some of them.
+            values.append(str(ipaddress.ip_address(rdata.to_text())) if rrset.rdtype in ADDRESSES else rdata.to_text())
     return record_set(rrset.ttl, values)

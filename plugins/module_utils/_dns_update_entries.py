@@ -43,6 +43,13 @@ class _Checker:
             self.add(place, key, f"{value} is out of range", f"give a number from {low} to {high}")
 
 
+def address(text: str) -> str:
+    """The one spelling of an IP address; raises ValueError, for those of one link only (`%eth0`) too."""
+    if "%" in text:
+        raise ValueError
+    return str(ipaddress.ip_address(text))
+
+
 def is_address(text: str) -> bool:
     try:
         ipaddress.ip_address(text.strip("[]"))
@@ -70,7 +77,7 @@ def entries(records: Sequence[Mapping[str, Any]], single: bool = False) -> list[
 def _entry(check: _Checker, place: str, raw: Mapping[str, Any]) -> Entry | None:
     state = raw.get("state") or "present"
     before = len(check.problems)
-    if raw.get("domain") is None:
+    if not raw.get("domain"):
         check.add(place, "domain", "it is missing", "name the domain that the record is for")
     domain = raw.get("domain") and check.read(
         place, "domain", raw["domain"], names.domain, "give the bare domain, such as example.org"
@@ -125,7 +132,7 @@ def _addresses(check: _Checker, place: str, state: str, raw: Mapping[str, Any]) 
     found = []
     for text in listed:
         try:
-            found.append(str(ipaddress.ip_address(text)))
+            found.append(address(text))
         except ValueError:
             check.add(place, "addresses", f"{text!r} is not an IP address", "give IPv4 or IPv6 addresses")
     return tuple(sorted(set(found), key=lambda text: (":" in text, text)))

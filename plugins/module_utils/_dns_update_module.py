@@ -16,14 +16,16 @@ from . import _dns_update_key as tsig
 from . import _dns_update_verify as verify
 from ._dns_update_client import Answer, Client, ConflictError, batches, elsewhere
 from ._dns_update_entries import entries as read_entries
-from ._dns_update_plan import ADDRESS_TYPES, Change, Entry, Key, Plan, RecordSet, diff, needed, plan
-from ._dns_update_wire import DnsError
+from ._dns_update_plan import ADDRESS_TYPES, Change, Entry, Key, Plan, RecordSet, diff, merged, needed, plan, stranded
+from ._dns_update_wildcards import synthesised
+from ._dns_update_wire import DnsError, UncertainError
 from ._module import beside, given
 from ._records import fields, names
 from ._records.errors import Problem, RecordError
 
 # A plan is made anew when another editor was faster; whoever is beaten three times in a row gives up.
 ATTEMPTS = 3
+LONGEST_PATIENCE = 3600
 
 RECORD: dict[str, dict[str, Any]] = {
     "domain": {"type": "str"},
@@ -81,15 +83,19 @@ def run(module: Any) -> None:
     try:
         result = _converge(module, client, asked, done)
     except RecordError as exc:
-        module.fail_with(exc)
+        module.fail_with(RecordError(exc.problems, _applied(done)))
     except (DnsError, ConflictError) as exc:
-        applied = [f"{change.key.name} {change.key.type}" for change in done]
+        applied = _applied(done)
         module.fail_json(
             msg=str(exc), rcode=getattr(exc, "rcode", "CONFLICT"), changed=bool(applied), applied=applied
         )  # fmt: skip
     finally:
         client.close()
     module.exit_json(**result)
+
+
+def _applied(done: Sequence[Change]) -> list[str]:
+    return [f"{change.key.name} {change.key.type}" for change in merged(done)]
 
 
 def read_options(options: Mapping[str, Any]) -> Asked:
@@ -112,8 +118,9 @@ def read_options(options: Mapping[str, Any]) -> Asked:
         problems.append(Problem("", "purge", "it removes what a list leaves out", "give the list `records`"))
     if not 1 <= options["server_port"] <= 65535:
         problems.append(Problem("", "server_port", "it is out of range", "give a number from 1 to 65535"))
-    if options["timeout"] < 1:
-        problems.append(Problem("", "timeout", "it is out of range", "give at least one second"))
+    if not 1 <= options["timeout"] <= LONGEST_PATIENCE:
+        remedy = f"give a number of seconds from 1 to {LONGEST_PATIENCE}"
+        problems.append(Problem("", "timeout", "it is out of range", remedy))
     try:
         key = tsig.from_options(options, os.environ)
     except RecordError as exc:
@@ -136,6 +143,11 @@ def _converge(module: Any, client: Client, asked: Asked, done: list[Change]) -> 
     for attempt in range(ATTEMPTS):
         now = read(client, wanted, zone, module.params["timeout"] if module.params["verify"] else None)
         planned = plan(now.sets, wanted, module.params["purge"])
+        if attempt != 1:
+            # Where both stand there, the name's own set and a wildcard's like it, only the update can tell.
+            now = _without_wildcards(client, now, planned)
+            planned = plan(now.sets, wanted, module.params["purge"])
+        _check_stranded(now, planned, wanted)
         if module.check_mode:
             for zone_of, batch in updates(planned, now):
                 client.see_that_it_fits(zone_of, batch)
@@ -146,10 +158,10 @@ def _converge(module: Any, client: Client, asked: Asked, done: list[Change]) -> 
         except ConflictError:
             if attempt == ATTEMPTS - 1:
                 raise
-    made = planned.changes if module.check_mode else tuple(sorted(done, key=lambda change: change.key))
+    made = planned.changes if module.check_mode else merged(done)
     seen: list[verify.Seen] = []
     if done and module.params["verify"]:
-        verify.primary(client, made)
+        verify.primary(client, made, module.params["timeout"])
         seen = verify.followers(client, made, now.zones, module.params["timeout"], resolver)
     told = [*now.warnings, *verify.warnings(seen)] if made else []
     if told:
@@ -176,6 +188,9 @@ def read(client: Client, wanted: Sequence[Entry], zone: str | None, patience: fl
     managed = {key.name for entry in wanted for key in entry.address_keys()}
     checked = [Key(target, rdtype) for target in targets if target not in managed for rdtype in ADDRESS_TYPES]
     answers = client.ask(keys)
+    aliases = {key: answer for key, answer in answers.items() if answer is not None and answer.alias}
+    for key in synthesised(client, aliases) if aliases else ():
+        answers[key] = aliases[key]._replace(alias=None)
     answers.update(client.ask(checked, outside=True))
     problems, warnings = _check_targets(wanted, answers, patience)
     problems += _check_owners(wanted, answers)
@@ -205,6 +220,10 @@ def _zones(
         if held != zone:
             message = f"{zone} is no zone of this server" + (f"; it belongs to {held}" if held else "")
             problems.insert(0, Problem("", "zone", message, "leave `zone` out, and the right one is found"))
+        for key in keys:
+            belongs = _known(answers[key]).zone
+            if belongs is not None and belongs != zone and key not in outside:
+                problems.append(_no_zone(wanted, key, zone, belongs))
         return {key.name: zone for key in keys}, problems
     found = {key.name: _known(answers[key]).zone for key in keys}
     missing = [Key(name, "SOA") for name, known in found.items() if known is None]
@@ -213,11 +232,12 @@ def _zones(
     return {name: known for name, known in found.items() if known is not None}, problems
 
 
-def _no_zone(wanted: Sequence[Entry], key: Key, zone: str | None) -> Problem:
+def _no_zone(wanted: Sequence[Entry], key: Key, zone: str | None, belongs: str | None = None) -> Problem:
     place = next(entry.place for entry in wanted if key in entry.record_sets())
     if zone is None:
         return Problem(place, "zone", f"the server names no zone for {key.name}", "give `zone`")
-    return Problem(place, "zone", f"{key.name} lies outside of {zone}", "leave `zone` out, and the right one is found")
+    where = f"belongs to the zone {belongs}" if belongs else f"lies outside of {zone}"
+    return Problem(place, "zone", f"{key.name} {where}", "leave `zone` out, and the right one is found")
 
 
 def _check_owners(wanted: Sequence[Entry], answers: Mapping[Key, Answer | None]) -> list[Problem]:
@@ -263,9 +283,31 @@ def _check_targets(
     return problems, warnings
 
 
+def _without_wildcards(client: Client, now: Read, planned: Plan) -> Read:
+    found = {
+        change.key: Answer(change.before, None, now.zones[change.key.name])
+        for change in planned.changes
+        if change.before is not None
+    }
+    gone = synthesised(client, found) if found else set()
+    return now._replace(sets={key: None if key in gone else held for key, held in now.sets.items()})
+
+
+def _check_stranded(now: Read, planned: Plan, wanted: Sequence[Entry]) -> None:
+    remedy = "leave it an address, or take the record away too"
+    message = "another entry takes its last address away"
+    found = stranded(now.sets, planned, wanted)
+    if found:
+        raise RecordError([Problem(entry.place, "target", f"{entry.target}: {message}", remedy) for entry in found])
+
+
 def _apply(client: Client, planned: Plan, now: Read, done: list[Change]) -> None:
     for zone, batch in updates(planned, now):
-        client.update(zone, batch)
+        try:
+            client.update(zone, batch)
+        except UncertainError:
+            if not verify.has_arrived(client, batch):
+                raise
         done.extend(batch)
 
 

@@ -16,6 +16,8 @@ from typing import Any, Iterable, Mapping, NamedTuple, Optional, Sequence, Union
 
 DEFAULT_PORT = {"xmpp-server": 5269, "xmpps-server": 5270}
 DEFAULT_TTL = 3600
+# As a target it says that there is no such service (RFC 2782), and it stands alone.
+NOWHERE = "."
 ADDRESS_TYPES = ("A", "AAAA")
 
 
@@ -28,7 +30,8 @@ class Srv(NamedTuple):
     target: str
 
     def __str__(self) -> str:
-        return f"{self.priority} {self.weight} {self.port} {self.target}."
+        target = self.target if self.target == NOWHERE else f"{self.target}."
+        return f"{self.priority} {self.weight} {self.port} {target}"
 
 
 Value = Union[Srv, str]
@@ -92,6 +95,15 @@ class Plan(NamedTuple):
     results: tuple[dict[str, Any], ...]
 
 
+def merged(changes: Iterable[Change]) -> tuple[Change, ...]:
+    """One change a record set, in order; a set that changed twice, because others came between, did so as a whole."""
+    found: dict[Key, Change] = {}
+    for change in changes:
+        first = found.get(change.key, change)
+        found[change.key] = Change(change.key, first.before, change.after)
+    return tuple(found[key] for key in sorted(found))
+
+
 def diff(changes: Sequence[Change]) -> dict[str, str]:
     return {
         "before": "".join(lines(change.key, change.before) for change in changes),
@@ -129,11 +141,23 @@ def plan(current: Sets, entries: Sequence[Entry], purge: bool) -> Plan:
         wanted[owner] = _services(current.get(owner), group, purge)
     for entry in entries:
         for key in entry.address_keys():
-            wanted[key] = _addresses(wanted.get(key, current.get(key)), key, entry)
+            wanted[key] = _addresses(current.get(key), wanted.get(key, current.get(key)), key, entry)
     changes = sorted(
         Change(key, current.get(key), after) for key, after in wanted.items() if after != current.get(key)
     )  # fmt: skip
     return Plan(tuple(changes), tuple(_result(entry, current, wanted) for entry in entries))
+
+
+def stranded(current: Sets, planned: Plan, entries: Iterable[Entry]) -> list[Entry]:
+    """Entries whose target would be left without an address by what others take away from it."""
+    after = {**current, **{change.key: change.after for change in planned.changes}}
+    found = []
+    for entry in entries:
+        keys = [Key(entry.target or "", kind) for kind in ADDRESS_TYPES]
+        had = any(current.get(key) for key in keys)
+        if entry.state == "present" and had and not any(after.get(key) for key in keys):
+            found.append(entry)
+    return found
 
 
 def _services(before: RecordSet | None, entries: Sequence[Entry], purge: bool) -> RecordSet | None:
@@ -143,6 +167,7 @@ def _services(before: RecordSet | None, entries: Sequence[Entry], purge: bool) -
     for entry in entries:
         kept = [srv for srv in kept if entry.target is not None and srv.target != entry.target]
         if entry.state == "present":
+            kept = [srv for srv in kept if srv.target != NOWHERE]
             kept.append(_merged(existing, entry))
     said = [entry.ttl for entry in entries if entry.ttl is not None and entry.state == "present"]
     ttl = said[0] if said else before.ttl if before else DEFAULT_TTL
@@ -164,11 +189,16 @@ def _merged(existing: Sequence[Srv], entry: Entry) -> Srv:
     )
 
 
-def _addresses(before: RecordSet | None, key: Key, entry: Entry) -> RecordSet | None:
-    """An entry that is present states all addresses of its target; one that is absent takes its own away."""
+def _addresses(
+    before: RecordSet | None, meanwhile: RecordSet | None, key: Key, entry: Entry
+) -> RecordSet | None:  # fmt: skip
+    """An entry that is present states all addresses of its target; one that is absent takes its own away.
+
+    `meanwhile` is what the entries before this one have left of the set.
+    """
     listed = [address for address in entry.addresses or () if (":" in address) == (key.type == "AAAA")]
-    held = list(before.values) if before else []
-    ttl = before.ttl if before else DEFAULT_TTL
+    held = list(meanwhile.values) if meanwhile else []
+    ttl = (meanwhile or before or RecordSet(DEFAULT_TTL, ())).ttl
     if entry.state == "absent":
         return record_set(ttl, [value for value in held if value not in listed])
     return record_set(ttl if entry.ttl is None else entry.ttl, listed)
@@ -192,6 +222,6 @@ def _result(entry: Entry, current: Sets, wanted: Sets) -> dict[str, Any]:
         "port": srv.port if srv else None,
         "priority": srv.priority if srv else None,
         "weight": srv.weight if srv else None,
-        "ttl": found.ttl if found else None,
+        "ttl": found.ttl if found and (srv or entry.target is None) else None,
         "addresses": addresses if entry.addresses is not None else None,
     }

@@ -47,11 +47,27 @@ Look = Callable[[Sequence[Change]], "str | None"]
 """What is seen instead of what was written, None where all of it is there; raises DnsError."""
 
 
-def primary(client: Client, changes: Sequence[Change]) -> None:
-    """The server said yes; see whether it also did. Raises DnsError."""
-    other = _at(client, changes)
-    if other:
-        raise DnsError(f"{client}, looking at the records after the update", "MISMATCH", other)
+def primary(client: Client, changes: Sequence[Change], patience: float) -> None:
+    """The server said yes; see whether it also did. Raises DnsError.
+
+    A server that signs what it takes in (BIND with `inline-signing`) shows it a moment later.
+    """
+    until = time.monotonic() + patience
+    while True:
+        other = _at(client, changes)
+        if not other:
+            return
+        if time.monotonic() + PAUSE >= until:
+            raise DnsError(f"{client}, looking at the records after the update", "MISMATCH", other)
+        time.sleep(PAUSE)
+
+
+def has_arrived(client: Client, changes: Sequence[Change]) -> bool:
+    """Whether an update without an answer was made, as far as the server tells now."""
+    try:
+        return _at(client, changes) is None
+    except DnsError:
+        return False
 
 
 def followers(
@@ -69,10 +85,9 @@ def followers(
     tasks: list[tuple[str, str | None, Sequence[Change], list[Look]]] = []
     own = _addresses_of(client.server)
     for zone, inside in sorted(by_zone.items()):
-        for name, addresses in _servers(client, zone, timeout).items():
+        for name, addresses in list(_servers(client, zone, timeout).items())[:MOST_SERVERS]:
             if not own.intersection(addresses):
                 tasks.append((name, zone, inside, [_authority(address, until) for address in addresses]))
-    tasks = tasks[: MOST_SERVERS - 1]
     if resolver is not None:
         tasks.append((resolver[0], None, changes, [_resolver(resolver, until)]))
     if not tasks:
@@ -110,7 +125,8 @@ def _watch(name: str, zone: str | None, changes: Sequence[Change], looks: Sequen
 
 def _authority(address: str, until: float) -> Look:
     def look(changes: Sequence[Change]) -> str | None:
-        client = Client(address, PORT, None, max(PAUSE, until - time.monotonic()))
+        left = max(PAUSE, until - time.monotonic())
+        client = Client(address, PORT, None, left, time.monotonic() + left)
         try:
             return _at(client, changes)
         finally:

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, Sequence
 from ._dns_update_key import TsigKey
 from ._dns_update_plan import Change, Key, RecordSet, Srv
 
+QUERY = 0
 FUDGE = 300
 # A message has 64 KiB; the signature goes in, too.
 LONGEST = 65_000
@@ -42,20 +43,40 @@ CONFLICTS = ("NXRRSET", "YXRRSET", "NXDOMAIN", "YXDOMAIN")
 class DnsError(Exception):
     """The server did not do what was asked; `rcode` is its word for it, TIMEOUT or UNREACHABLE where it gave none."""
 
-    def __init__(self, what: str, rcode: str, hint: str) -> None:
+    def __init__(self, what: str, rcode: str, hint: str, refused: bool = False) -> None:
         super().__init__(f"{what}: {rcode}: {hint}")
-        self.rcode = rcode
+        self.what, self.rcode, self.hint = what, rcode, hint
+        self.refused = refused
+        """The server has not even looked at what was asked."""
+
+
+class UncertainError(DnsError):
+    """An update went out, and nobody can tell from the answer whether it was made."""
 
 
 class Request:
-    """One message to the server. `body` is all of it behind the header, `counts` are the four of the header."""
+    """One message to the server. `body` is all of it behind the header, `counts` are the four of the header.
 
-    __slots__ = ("body", "counts", "doing", "id", "mac", "opcode", "subject")
+    `changes` is whether it is an update; `doing` says for people what it is about.
+    """
+
+    __slots__ = ("body", "changes", "counts", "doing", "id", "mac", "opcode", "subject")
 
     def __init__(self, opcode: int, subject: Any, counts: Sequence[int], body: bytes, doing: str) -> None:
         self.opcode, self.subject, self.counts, self.body, self.doing = opcode, subject, counts, body, doing
+        self.changes = opcode != QUERY
         self.id = 0
         self.mac = b""
+
+
+class Refusal(NamedTuple):
+    """All that is believed of an answer without a signature."""
+
+    code: Any
+    flags: int
+
+    def rcode(self) -> Any:
+        return self.code
 
 
 class _Subject(NamedTuple):
@@ -169,30 +190,32 @@ class Wire:
     # In
 
     def read(self, wire: bytes, request: Request, what: str) -> Any:
-        """The answer to the request, as a message of dnspython; raises DnsError."""
+        """The answer to the request, as a message of dnspython, or a Refusal; raises DnsError."""
         try:
             answer = self.dns.message.from_wire(wire, keyring=self._keyring, request_mac=request.mac)
         except self._unreadable as exc:
-            word, hint = TSIG_HINTS.get(type(exc).__name__, (None, None))
+            kind = type(exc).__name__
+            word, hint = TSIG_HINTS.get(kind, (None, None))
             if word is None and self._key is not None:
                 # A server that knows nothing of the zone or the key may refuse without signing.
                 return self._unsigned(wire, what)
-            raise DnsError(what, word or "FORMERR", hint or f"the answer cannot be read ({exc})") from None
+            refused = kind.startswith("Peer")
+            raise DnsError(what, word or "FORMERR", hint or f"the answer cannot be read ({exc})", refused) from None
         if self._key is not None and not answer.had_tsig:
             return self._unsigned(wire, what)
         if not self._answers(answer, request):
             raise DnsError(what, "FORMERR", "the answer belongs to another question")
+        if answer.flags & self.dns.flags.TC:
+            raise DnsError(what, "TRUNCATED", "the server has cut its answer off, which it may not do over TCP")
         return answer
 
-    def _unsigned(self, wire: bytes, what: str) -> Any:
+    def _unsigned(self, wire: bytes, what: str) -> Refusal:
         """Refusals are believed without a signature, because they only stop us; data is not."""
-        try:
-            answer = self.dns.message.from_wire(wire, keyring=False)
-        except self._unreadable as exc:
-            raise DnsError(what, "FORMERR", f"the answer cannot be read ({exc})") from None
-        if self.dns.rcode.to_text(answer.rcode()) in ("NOERROR", "NXDOMAIN", *CONFLICTS):
+        (flags,) = struct.unpack("!H", wire[2:4])
+        refusal = Refusal(self.dns.rcode.Rcode(flags & 0xF), flags)
+        if self.dns.rcode.to_text(refusal.code) in ("NOERROR", "NXDOMAIN", *CONFLICTS):
             raise DnsError(what, "BADSIG", "the question was signed and the answer is not")
-        return answer
+        return refusal
 
     def _answers(self, answer: Any, request: Request) -> bool:
         if not answer.flags & self.dns.flags.QR or answer.id != request.id or answer.opcode() != request.opcode:

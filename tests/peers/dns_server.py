@@ -132,8 +132,9 @@ class Zones:
             raise RefusalError(dns.rcode.REFUSED)
         response.flags |= dns.flags.AA
         for _unused in range(8):
-            found = zone.get_rdataset(name, rdtype)
-            alias = zone.get_rdataset(name, dns.rdatatype.CNAME)
+            source = self._source(zone, name)
+            found = zone.get_rdataset(source, rdtype)
+            alias = zone.get_rdataset(source, dns.rdatatype.CNAME)
             if found is not None or alias is None:
                 break
             response.answer.append(_rrset(name, alias))
@@ -148,9 +149,18 @@ class Zones:
             if not query.flags & dns.flags.RD and rdtype != dns.rdatatype.NS:
                 response.authority.append(_rrset(zone.origin, zone.find_rdataset(zone.origin, "NS")))
             return
-        if name not in self._existing(zone):
+        if source not in self._existing(zone):
             response.set_rcode(dns.rcode.NXDOMAIN)
         response.authority.append(_rrset(zone.origin, zone.find_rdataset(zone.origin, "SOA")))
+
+    def _source(self, zone: dns.zone.Zone, name: dns.name.Name) -> dns.name.Name:
+        """The name itself, or the wildcard that answers for it (RFC 4592)."""
+        existing = self._existing(zone)
+        encloser = name
+        while encloser not in existing and encloser != zone.origin:
+            encloser = encloser.parent()
+        wildcard = dns.name.Name((b"*", *encloser.labels)) if encloser != name else name
+        return wildcard if wildcard in existing else name
 
     def _existing(self, zone: dns.zone.Zone) -> set[dns.name.Name]:
         """All names with records, and those between them and the apex, which exist without any."""

@@ -40,7 +40,7 @@ server 192.0.2.1 {{ keys {{ edge; }}; }};
 
 
 def test_keys_of_a_bind_file() -> None:
-    assert tsig.parse(KEY_FILE) == {
+    assert {name: clause.key() for name, clause in tsig.parse(KEY_FILE).items()} == {
         "edge": tsig.TsigKey("edge.", "hmac-sha512", b"secret"),
         "other": tsig.TsigKey("other", "hmac-md5", b"secret"),
     }
