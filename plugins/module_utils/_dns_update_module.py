@@ -143,8 +143,8 @@ def _converge(module: Any, client: Client, asked: Asked, done: list[Change]) -> 
     for attempt in range(ATTEMPTS):
         now = read(client, wanted, zone, module.params["timeout"] if module.params["verify"] else None)
         planned = plan(now.sets, wanted, module.params["purge"])
-        if attempt != 1:
-            # Where both stand there, the name's own set and a wildcard's like it, only the update can tell.
+        if module.check_mode or attempt == 1:
+            # A conflict may be a wildcard's answer that was taken for a set; check mode cannot wait for one.
             now = _without_wildcards(client, now, planned)
             planned = plan(now.sets, wanted, module.params["purge"])
         _check_stranded(now, planned, wanted)
