@@ -14,13 +14,13 @@ OUTPUT := tests/output
 JOBS ?= 2
 PYTEST = ANSIBLE_COLLECTIONS_PATH= $(BIN)/python -m pytest -p no:cacheprovider
 SECONDS ?= 600
-PARTS ?= lint unit service packaging demo integration interop lab
+PARTS ?= lint unit service packaging demo integration versions interop lab
 export PYTHON
 
 .DEFAULT_GOAL := help
 .PHONY: help venv venv-demo venv-test venv-lint venv-fuzz venv-collections demo test lint fuzz bench bench-modules \
     build docs clean \
-    test-unit test-service test-packaging test-integration test-interop test-demo test-lab
+    test-unit test-service test-packaging test-integration test-versions test-interop test-demo test-lab
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -52,6 +52,10 @@ test-packaging: venv-test venv-collections ## the built collection, its document
 test-integration: venv-test ## ansible-test integration (as root also on BIND and Knot)
 	@$(TOOLS)/apt bind9 knot || [ $$? -eq 3 ]
 	@PATH="$(BIN):$$PATH" $(BIN)/python $(TOOLS)/integration.py
+
+test-versions: venv-test venv-collections ## unit, packaging, sanity and integration with other versions of ansible-core (STEPS="unit" for some)
+	@$(TOOLS)/apt pebble bind9 knot slapd python3-ldap || [ $$? -eq 3 ]
+	@$(BIN)/python $(TOOLS)/versions.py $(STEPS)
 
 test-interop: venv-test ## the proxy against real servers and TLS scanners (needs root to install them)
 	@$(TOOLS)/apt prosody lua-unbound ejabberd jabberd2 sslscan testssl.sh || [ $$? -eq 3 ]

@@ -14,7 +14,7 @@ import json
 from datetime import datetime, timezone
 from typing import Any
 
-from ._certificate_facts import TIME_FORMAT, About
+from ._certificate_facts import TIME_FORMAT, About, Asked
 
 SCHEMA = 1
 _DEFAULT: dict[str, Any] = {
@@ -25,6 +25,7 @@ _DEFAULT: dict[str, Any] = {
     "key_usage": None,
     "extended_key_usage": None,
     "dns_only": None,
+    "asked": None,
     "effective": None,
     "withdrawn": "",
 }
@@ -49,6 +50,7 @@ def about_json(about: About) -> bytes:
         "key_usage": about.key_usage,
         "extended_key_usage": about.extended_key_usage,
         "dns_only": about.dns_only,
+        "asked": about.asked._asdict() if about.asked else None,
         "effective": about.effective.strftime(TIME_FORMAT) if about.effective else None,
         "withdrawn": about.withdrawn,
     }
@@ -66,10 +68,11 @@ def about_from_json(text: bytes | None) -> About:
             key_usage=_words(noted["key_usage"]),
             extended_key_usage=_words(noted["extended_key_usage"]),
             dns_only=_words(noted["dns_only"]),
+            asked=_asked(noted["asked"]),
             effective=effective.replace(tzinfo=timezone.utc) if effective else None,
             withdrawn=str(noted["withdrawn"]),
         )
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, KeyError):
         # Nothing in it is worth more than the key beside it.
         if _schema(text) == SCHEMA:
             return About()
@@ -87,6 +90,13 @@ def _schema(text: bytes | None) -> Any:
         return found.get("schema", SCHEMA) if isinstance(found, dict) else SCHEMA
     except ValueError:
         return SCHEMA
+
+
+def _asked(found: Any) -> Asked | None:
+    if found is None:
+        return None
+    names = {name: _words(found[name]) or () for name in ("sip_domains", "extra_sans")}
+    return Asked(common_name=str(found["common_name"]), **names)
 
 
 def _words(found: Any) -> tuple[str, ...] | None:

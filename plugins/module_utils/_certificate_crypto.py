@@ -15,7 +15,7 @@ import hashlib
 import ipaddress
 import re
 from datetime import datetime, timedelta, timezone
-from typing import Any, Iterable, NamedTuple, Sequence
+from typing import Any, Iterable, NamedTuple, Sequence, cast
 
 from ._certificate_facts import (
     EXTENDED_KEY_USAGES,
@@ -306,11 +306,20 @@ def is_ca(certificate: x509.Certificate) -> bool:
         return False
 
 
+def utc(found: Any, name: str) -> datetime | None:
+    """A time of a certificate or of a revocation list, None where it has none.
+
+    cryptography before 42 has naive times only, later versions warn about them.
+    """
+    if hasattr(found, f"{name}_utc"):
+        aware: datetime | None = getattr(found, f"{name}_utc")
+        return aware
+    naive: datetime | None = getattr(found, name)
+    return naive.replace(tzinfo=timezone.utc) if naive is not None else None
+
+
 def _utc(certificate: x509.Certificate, name: str) -> datetime:
-    """cryptography before 42 has naive times only, later versions warn about them."""
-    aware = getattr(certificate, f"{name}_utc", None)
-    result: datetime = aware if aware is not None else getattr(certificate, name).replace(tzinfo=timezone.utc)
-    return result
+    return cast("datetime", utc(certificate, name))
 
 
 def _server_auth(certificate: x509.Certificate) -> bool:

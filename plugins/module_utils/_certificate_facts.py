@@ -95,10 +95,22 @@ class CertificateFacts(NamedTuple):
         }
 
 
+class Asked(NamedTuple):
+    """Names of a request that do not tell by themselves which option they come from.
+
+    `common_name` is empty where the request took the first of the other names.
+    """
+
+    common_name: str
+    sip_domains: tuple[str, ...]
+    extra_sans: tuple[str, ...]
+
+
 class About(NamedTuple):
     """What is noted beside a key because neither key, request nor certificate can say it.
 
-    `dns_only` are the XMPP domains where the request has them as DNS names only; elsewhere the request tells.
+    `dns_only` are the XMPP domains where the request has them as DNS names only; elsewhere the request tells. `asked`
+    says which options the other names come from, None where an older version or somebody else made the request.
 
     Usages are those that were asked for; None asks for what is usual. `effective` is when a staged certificate is to be
     put to use. `withdrawn` is what came back into use in place of a certificate that did not prove good.
@@ -109,6 +121,7 @@ class About(NamedTuple):
     key_usage: tuple[str, ...] | None = None
     extended_key_usage: tuple[str, ...] | None = None
     dns_only: tuple[str, ...] | None = None
+    asked: Asked | None = None
     effective: datetime | None = None
     withdrawn: str = ""
 

@@ -29,7 +29,7 @@ from . import _certificate_crypto as crypto
 from . import _store as store
 from ._certificate_about import about_from_json, about_json
 from ._certificate_facts import About, Generation, KeyFacts
-from ._certificate_options import ISSUED_DAYS
+from ._certificate_options import ISSUED_DAYS, Wanted
 from ._certificate_steps import (
     AdoptKey,
     Assign,
@@ -44,6 +44,7 @@ from ._certificate_steps import (
     Step,
     Withdraw,
     WriteRequest,
+    is_number,
     number_of,
 )
 from ._file_attributes import attributes_of, make_directory, set_attributes
@@ -107,7 +108,7 @@ class Files:
         numbers: dict[str, list[int]] = {}
         for name in _listed(self.certificates):
             owner, _dot, number = name.rpartition(".")
-            if number.isdigit() and os.path.isdir(os.path.join(self.certificates, name)):
+            if is_number(number) and os.path.isdir(os.path.join(self.certificates, name)):
                 numbers.setdefault(owner, []).append(int(number))
         links = {name: os.path.basename(target) for name, target in _links(self.assigned)}
         previous = {name[: -len(PREVIOUS)]: target for name, target in links.items() if name.endswith(PREVIOUS)}
@@ -131,7 +132,7 @@ class Files:
     def _named(self, name: str, place: str) -> Generation | None:
         """A generation of any id, as far as it is there and can be used."""
         owner, _dot, number = name.rpartition(".")
-        if not number.isdigit() or not os.path.isdir(self.home(owner, int(number))):
+        if not is_number(number) or not os.path.isdir(self.home(owner, int(number))):
             return None
         try:
             found = self._generation(owner, int(number), place, forgiving=True)
@@ -182,6 +183,14 @@ class Files:
             return None
         own = crypto.public_digest(crypto.load_key(key).public_key())
         return certificate if crypto.public_digest(certificate.public_key()) == own else None
+
+    def damaged(self, current: Current, entry: Wanted) -> list[str]:
+        """The certificate in use, where there is a file and nothing can be made of it."""
+        number = number_of(entry.id, current.assigned.get(entry.usage))
+        held = current.generations.get(number or 0)
+        path = self.path(entry.id, number or 0, CERTIFICATE)
+        broken = held is not None and held.readable and held.certificate is None and os.path.exists(path)
+        return [path] if broken and entry.state != "absent" and crypto.AVAILABLE else []
 
     def request_pem(self, id: str, number: int) -> str | None:
         found = _bytes(self.path(id, number, REQUEST))

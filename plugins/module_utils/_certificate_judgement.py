@@ -50,6 +50,7 @@ def describe(generation: Generation, usages: Sequence[str]) -> dict[str, Any]:
         "subject": dict(request.subject) if request else None,
         "names": list(request.names) if request else None,
         "xmpp_domains_by_dns_name_only": None if about.dns_only is None else list(about.dns_only),
+        "names_asked_for": about.asked._asdict() if about.asked else None,
         "digest": request.digest if request else None,
         "key_usage": list(request.key_usage) if request else None,
         "extended_key_usage": list(request.extended_key_usage) if request else None,

@@ -18,9 +18,9 @@ from . import _store as store
 from ._certificate_facts import TIME_FORMAT, CertificateFacts, Generation
 from ._certificate_files import CERTIFICATE, CHAIN, KEY, REQUEST, Files, Material, Names
 from ._certificate_options import Wanted
-from ._certificate_options import wanted as read_options
+from ._certificate_options import read as read_options
 from ._certificate_plan import plan
-from ._certificate_steps import Assign, Current, Plan
+from ._certificate_steps import Assign, Current, Plan, number_of
 from ._plan import Change
 from ._plan import Plan as Changes
 from ._records.errors import Problem, RecordError
@@ -54,12 +54,14 @@ def can_do_without(check_mode: bool, config_dir: str) -> bool:
 
 def run(module: Any) -> None:
     try:
-        entries = read_options(module.params)
+        entries, problems = read_options(module.params)
         files = Files(module.params["config_dir"])
+        if problems:
+            _jobs(files, entries, True, problems)
         existed = os.path.isdir(files.config_dir)
         above, jobs = _carry_out(files, entries, existed, module.check_mode)
         done = not module.check_mode and any(job.changed for job in jobs)
-        now_there = _jobs(files, entries) if done else jobs
+        now_there = _jobs(files, entries, False) if done else jobs
     except RecordError as exc:
         module.fail_with(exc)
     except sources.LibraryMissingError as exc:
@@ -73,7 +75,10 @@ def run(module: Any) -> None:
     if changes and not existed:
         changes.insert(0, Change(f"directory {files.config_dir}", None, {"mode": f"{store.DIRECTORY_MODE:04o}"}))
     results = [_result(files, job, later) for job, later in zip(jobs, now_there)]
-    warning = " ".join(note for job in jobs if job.changed for note in _notes(files, job))
+    notes = [note for job in jobs if job.changed for note in _notes(files, job)]
+    # A service that has read it whole goes on with it, until it is started again.
+    damaged = [path for job in jobs for path in files.damaged(job.current, job.entry)]
+    warning = " ".join([*notes, *(f"{path} is in use, and cannot be read." for path in damaged)])
     if warning:
         module.warn(warning)
     outcome: dict[str, Any] = {"changed": bool(changes), "certificates": results}
@@ -87,12 +92,12 @@ def _carry_out(
 ) -> tuple[list[Change], list[Job]]:  # fmt: skip
     """Plan, and act on a plan that was made under the lock: what was put right for all, and what for each."""
     if check_mode or not existed:
-        above, jobs = files.drift_above(), _jobs(files, entries)
+        above, jobs = files.drift_above(), _jobs(files, entries, check_mode)
         if check_mode or not any(job.changed for job in jobs):
             return above, jobs
         store._make_directory(files.config_dir)
     with files.lock():
-        above, jobs = files.drift_above(), _jobs(files, entries)
+        above, jobs = files.drift_above(), _jobs(files, entries, False)
         for repair in above:
             files.repair(repair)
         if any(job.plan.steps for job in jobs):
@@ -106,14 +111,15 @@ def _carry_out(
     return above, jobs
 
 
-def _jobs(files: Files, entries: Sequence[Wanted]) -> list[Job]:
+def _jobs(files: Files, entries: Sequence[Wanted], check_mode: bool, known: Sequence[Problem] = ()) -> list[Job]:
+    """What to do for each; RecordError with what is wrong with any, beside what is `known` of others."""
     now = datetime.now(timezone.utc)
     names = files.names()
     jobs: list[Job] = []
-    problems: list[Problem] = []
+    problems = list(known)
     for entry in entries:
         try:
-            jobs.append(_job(files, names, entry, now))
+            jobs.append(_job(files, names, entry, now, check_mode))
         except RecordError as exc:
             problems.extend(exc.problems)
     if problems:
@@ -121,11 +127,11 @@ def _jobs(files: Files, entries: Sequence[Wanted]) -> list[Job]:
     return jobs
 
 
-def _job(files: Files, names: Names, entry: Wanted, now: datetime) -> Job:
+def _job(files: Files, names: Names, entry: Wanted, now: datetime, check_mode: bool) -> Job:
     forgiving = entry.regenerate == "full_idempotence"
     current = files.read(names, entry.id, entry.place, usable=entry.state != "absent", forgiving=forgiving)
     given = sources.given(files, entry, current, now)
-    signer, issuer_chain = sources.signer(entry, now)
+    signer, issuer_chain = sources.signer(entry, now, check_mode)
     authority = None
     if entry.issue != "none":
         authority = sources.authority(files, entry, current, signer, issuer_chain, now)
@@ -225,6 +231,8 @@ def _request_pem(files: Files, job: Job, foreseen: bool) -> str | None:
 def _previous(job: Job) -> str | None:
     """What was assigned before; a plan that assigns anew moves what is assigned now there."""
     usage = job.entry.usage
+    if job.entry.state == "absent" and number_of(job.entry.id, job.current.previous.get(usage)) is not None:
+        return None
     if any(isinstance(step, Assign) for step in job.plan.steps) and usage in job.current.assigned:
         return job.current.assigned[usage]
     return job.current.previous.get(usage)

@@ -24,6 +24,8 @@ STATES = ["requested", "imported", "assigned", "absent"]
 REGENERATE = ["never", "fail", "partial_idempotence", "full_idempotence", "always"]
 # What an own CA and a self-signed certificate promise; public CAs give less.
 ISSUED_DAYS = 365
+# A hundred years.
+LONGEST_DAYS = 36_500
 ENTRY: dict[str, dict[str, Any]] = {
     "id": {"type": "str"},
     "usage": {"type": "str", "choices": ["external"]},
@@ -64,6 +66,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 LONGEST = {"state_or_province": 128, "city": 128, "organization": 64, "organizational_unit": 64, "common_name": 64}
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SIGNER_OPTIONS = ("ca_key", "ca_key_passphrase")
 _OID = re.compile(r"[0-2](\.(0|[1-9][0-9]*))+\Z")
 # The names that OpenSSL prints, which community.crypto takes too.
@@ -131,6 +134,14 @@ class _Checker:
 
 def wanted(options: Mapping[str, Any]) -> list[Wanted]:
     """Canonical entries, or RecordError with every problem of every entry and between entries."""
+    found, problems = read(options)
+    if problems:
+        raise RecordError(problems)
+    return found
+
+
+def read(options: Mapping[str, Any]) -> tuple[list[Wanted], list[Problem]]:
+    """Canonical entries as far as nothing is wrong with them, and every problem of the others and between entries."""
     single = options["certificates"] is None
     problems = [] if single else beside("certificates", given({name: options[name] for name in ENTRY}))
     found: list[Wanted] = []
@@ -141,9 +152,8 @@ def wanted(options: Mapping[str, Any]) -> list[Wanted]:
         found.append(_entry(check, raw))
         problems.extend(check.problems)
     problems.extend(_repeats(found))
-    if problems:
-        raise RecordError(problems)
-    return found
+    wrong = {problem.where for problem in problems}
+    return [entry for entry in found if entry.place not in wrong], problems
 
 
 def _entry(check: _Checker, raw: Mapping[str, Any]) -> Wanted:
@@ -180,6 +190,7 @@ def _entry(check: _Checker, raw: Mapping[str, Any]) -> Wanted:
         regenerate=raw["regenerate"] or "partial_idempotence",
     )
     _sources(check, entry)
+    _texts(check, entry)
     _key(check, entry)
     _times(check, entry)
     _previous(check, entry)
@@ -204,6 +215,8 @@ def _subject(check: _Checker, raw: Mapping[str, Any]) -> dict[str, str]:
             value = value.upper()
             if not re.match(r"[A-Z]{2}\Z", value):
                 check.add(option, f"{raw[option]!r} is not a country code", "give two letters (ISO 3166), such as DE")
+        if _CONTROL.search(value):
+            check.add(option, "it holds control characters", "leave them out")
         if option in LONGEST and len(value) > LONGEST[option]:
             remedy = (
                 "shorten it" if option != "common_name" else "give a shorter name here, and this one as `extra_sans`"
@@ -229,6 +242,16 @@ def _sources(check: _Checker, entry: Wanted) -> None:
     _companions(check, entry)
 
 
+def _texts(check: _Checker, entry: Wanted) -> None:
+    """Keys come by file: the text of an option is shown wherever Ansible shows what it was given."""
+    for option in ("certificate", "chain", "ca_cert"):
+        value = getattr(entry, option)
+        if value == "":
+            check.add(option, "it is empty", "give a file or a text, or leave it out")
+        elif value is not None and "PRIVATE KEY-----" in value:
+            check.add(option, "it holds a private key, which everybody would get to see", "give the name of a file")
+
+
 def _companions(check: _Checker, entry: Wanted) -> None:
     """What only says something beside another option."""
     if entry.password is not None and entry.certificate is None:
@@ -250,6 +273,8 @@ def _key(check: _Checker, entry: Wanted) -> None:
     if entry.key_type in CURVES:
         if entry.key_size != CURVES[entry.key_type]:
             check.add("key_size", f"{entry.key_type} has {CURVES[entry.key_type]} bits", "leave the option out")
+    elif entry.key_type is None and entry.key_size in CURVES.values():
+        return  # fits a key in hand or not, which shows when that is looked at
     elif entry.key_size not in range(2048, 16385, 8):
         remedy = "give 2048, 3072 or 4096"
         check.add("key_size", f"{entry.key_size} bits are no size for an RSA key that anybody accepts", remedy)
@@ -257,8 +282,8 @@ def _key(check: _Checker, entry: Wanted) -> None:
 
 def _times(check: _Checker, entry: Wanted) -> None:
     if entry.renew_before is not None:
-        if entry.renew_before < 0:
-            check.add("renew_before", "it is negative", "give a number of days, such as 30")
+        if not 0 <= entry.renew_before <= LONGEST_DAYS:
+            check.add("renew_before", f"{entry.renew_before} is out of range", "give a number of days, such as 30")
         elif entry.issue != "none" and entry.renew_before >= ISSUED_DAYS:
             message = f"a certificate that is issued here lasts {ISSUED_DAYS} days, so every run would issue another"
             check.add("renew_before", message, "give fewer days, such as 30")

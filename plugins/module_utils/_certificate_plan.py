@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ._certificate_facts import (
+    TIME_FORMAT,
     About,
     CertificateFacts,
     Generation,
@@ -223,7 +224,11 @@ class _Planner:
         )  # fmt: skip
 
     def _note(self, number: int, about: About) -> None:
-        if self.generations[number].about != about:
+        held = self.generations[number].about
+        if held.asked is None:
+            # Which options an older request came from is noted with the next one.
+            about = about._replace(asked=None)
+        if held != about:
             self.steps.append(Note(number, about))
             self.generations[number] = self.generations[number]._replace(about=about)
 
@@ -247,9 +252,11 @@ class _Planner:
         if held is not None:
             same = self.generations[number].chain == authority.chain
             if same and self._still_good(held, authority) and not self._worth_renewing(held, authority):
+                self._refuse_too_late(held.not_after)
                 self._stage(number)
                 return number
             number = self._another(self.generations[number])
+        self._refuse_too_late(min(self.now + timedelta(days=ISSUED_DAYS), authority.until))
         self._stage(number)
         self.steps.append(Issue(number, self.request, authority.name))
         self.issued[number] = authority.name
@@ -288,6 +295,7 @@ class _Planner:
         for item in matching:
             held = item.certificate.fingerprint if item.certificate else None
             if (held, item.chain) == (given.facts.fingerprint, given.chain):
+                self._refuse_too_late(given.facts.not_after)
                 self._stage(item.number)
                 self._note_shortcomings(given.facts)
                 return item.number
@@ -388,6 +396,12 @@ class _Planner:
         found = [*out_of_time(facts, at, self.now), *uncovered(facts, self.xmpp_domains)]
         return [Problem(self.wanted.place, "certificate", *flaw) for flaw in found]
 
+    def _refuse_too_late(self, until: datetime) -> None:
+        at = self.wanted.effective
+        if at is not None and at >= until:
+            message = f"the certificate will have expired by then, at {until.strftime(TIME_FORMAT)}"
+            raise self._refuse("effective_date", message, "give an earlier date")
+
     def _refuse_shortcomings(self, given: Given) -> None:
         problems = self._shortcomings(given.facts, max(self.now, self.wanted.effective or self.now))
         problems.extend(Problem(self.wanted.place, *flaw) for flaw in given.flaws)
@@ -396,4 +410,4 @@ class _Planner:
 
     def _note_shortcomings(self, facts: CertificateFacts) -> None:
         problems = self._shortcomings(facts, self.now)
-        self.notes.extend(f"The certificate in hand: {problem.message}" for problem in problems)
+        self.notes.extend(f"The certificate in hand: {problem.message}." for problem in problems)

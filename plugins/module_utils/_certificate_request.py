@@ -9,13 +9,14 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+from typing import Any, Mapping, Sequence
 
 from ._certificate_facts import (
     CURVES,
     DEFAULT_KEY_SIZE,
     SUBJECT,
     About,
+    Asked,
     Generation,
     Request,
     domain_names,
@@ -33,6 +34,11 @@ def request(entry: Wanted, base: Generation | None) -> Request:
     sip = sip if entry.sip_domains is None else entry.sip_domains
     xmpp = xmpp if entry.xmpp_domains is None else entry.xmpp_domains
     extra = extra if entry.extra_sans is None else entry.extra_sans
+    named = _named(entry, base, subject)
+    offered = {*xmpp, *(f"sip.{name}" for name in sip), *_plain(extra)}
+    if not named and subject.get("common_name") not in offered:
+        # It was the first of names that are not asked for any more.
+        subject.pop("common_name", None)
     if not subject.get("common_name"):
         usable = [name for name in (*xmpp, *(f"sip.{name}" for name in sip), *_plain(extra)) if len(name) <= 64]
         if not usable:
@@ -49,6 +55,9 @@ def request(entry: Wanted, base: Generation | None) -> Request:
     default_size = base.key.size if base is not None and same_type else CURVES.get(key_type, DEFAULT_KEY_SIZE)
     held_digest = base.request.digest if base is not None and base.request else "sha256"
     size = entry.key_size or default_size
+    if key_type not in CURVES and size in CURVES.values():
+        remedy = "give 2048, 3072 or 4096"
+        raise RecordError([Problem(entry.place, "key_size", f"{size} bits are no size for an RSA key", remedy)])
     dns_only = _first(entry.dns_names_only, base is not None and base.about.dns_only is not None)
     return Request(
         key_type=key_type,
@@ -56,8 +65,19 @@ def request(entry: Wanted, base: Generation | None) -> Request:
         digest=entry.digest or held_digest,
         subject=tuple((option, subject[option]) for option in SUBJECT if subject.get(option)),
         names=alternative_names(subject["common_name"], sip, xmpp, extra, dns_only),
-        about=_about(entry, base)._replace(dns_only=tuple(xmpp) if dns_only else None),
+        about=_about(entry, base)._replace(
+            dns_only=tuple(xmpp) if dns_only else None, asked=Asked(named, tuple(sip), tuple(extra))
+        ),
     )
+
+
+def _named(entry: Wanted, base: Generation | None, subject: Mapping[str, str]) -> str:
+    """The common name that somebody has asked for, now or before; empty where none was."""
+    if "common_name" in entry.subject:
+        return entry.subject["common_name"]
+    if base is None or base.about.asked is not None:
+        return base.about.asked.common_name if base is not None and base.about.asked is not None else ""
+    return subject.get("common_name", "")
 
 
 def _about(entry: Wanted, base: Generation | None) -> About:
@@ -108,6 +128,8 @@ def _held(base: Generation | None) -> tuple[dict[str, str], Sequence[str], Seque
         subject.pop("common_name", None)
     kinds = domain_names(held.names)
     xmpp = xmpp_domains(held.names, base.about)
+    if base.about.asked is not None:
+        return subject, base.about.asked.sip_domains, xmpp, base.about.asked.extra_sans
     rest = [name for name in kinds["DNS"] if name not in xmpp]
     sip = [name[4:] for name in rest if name.startswith("sip.")]
     extra = [f"DNS:{name}" for name in rest if not name.startswith("sip.") and name != subject.get("common_name")]

@@ -115,9 +115,12 @@ def _not_ours(files: Files, entry: Wanted, message: str, remedy: str) -> RecordE
     )
 
 
-def signer(entry: Wanted, now: datetime) -> tuple[crypto.Authority | None, list[Any]]:
+def signer(entry: Wanted, now: datetime, check_mode: bool) -> tuple[crypto.Authority | None, list[Any]]:
     """Our own CA, and what of its chain has to be sent along: all but roots, which whoever trusts them has."""
     if entry.issue != "own_ca":
+        return None, []
+    if check_mode and not all(map(_is_there, (entry.ca_cert, entry.ca_key))):
+        # An earlier task may be about to bring it.
         return None, []
     certificates: list[Any] = []
     key: Any = None
@@ -143,6 +146,10 @@ def signer(entry: Wanted, now: datetime) -> tuple[crypto.Authority | None, list[
     if wrong:
         raise RecordError([Problem(entry.place, "ca_cert", wrong, "give a CA certificate and its own key")])
     return found, [item for item in certificates if not crypto.signed_by(item, item)]
+
+
+def _is_there(value: str | None) -> bool:
+    return value is None or "-----BEGIN" in value or os.path.exists(os.path.expanduser(value))
 
 
 def _text(value: str) -> str:

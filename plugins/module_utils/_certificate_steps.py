@@ -142,4 +142,9 @@ class Plan(NamedTuple):
 def number_of(id: str, generation: str | None) -> int | None:
     """The number of a generation of this id from its directory's name."""
     name, _dot, number = (generation or "").rpartition(".")
-    return int(number) if name == id and number.isdigit() else None
+    return int(number) if name == id and is_number(number) else None
+
+
+def is_number(text: str) -> bool:
+    """Digits as we write them, and no others that Unicode has."""
+    return text.isascii() and text.isdigit()

@@ -12,12 +12,13 @@ from __future__ import annotations
 import http.client
 import time
 from datetime import datetime, timezone
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from urllib.error import HTTPError, URLError
 
 from ansible.module_utils.urls import ConnectionError as UrlConnectionError
 from ansible.module_utils.urls import SSLValidationError, open_url
 
+from . import _certificate_crypto as crypto
 from ._certificate_facts import TIME_FORMAT
 
 try:
@@ -110,11 +111,10 @@ def parse(data: bytes) -> List:
     try:
         load = x509.load_pem_x509_crl if _HEAD in data else x509.load_der_x509_crl
         found = load(data)
-        following = found.next_update_utc
         return List(
             issuer=found.issuer.rfc4514_string(),
-            this_update=found.last_update_utc,
-            next_update=following,
+            this_update=cast("datetime", crypto.utc(found, "last_update")),
+            next_update=crypto.utc(found, "next_update"),
             revoked=len(found),
             der=found.public_bytes(Encoding.DER),
         )

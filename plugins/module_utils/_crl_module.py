@@ -80,10 +80,11 @@ def run(module: Any) -> None:
     notes = [f"{job.entry.name}: {note}" for job in jobs for note in job.notes]
     outcome = {
         "changed": bool(changes),
-        "diff": Plan(tuple(changes), {}, {}, ()).diff(),
         "crls": [_result(job) for job in jobs if job.entry.state == "present"],
         "removed": sorted(job.entry.name for job in jobs if job.entry.state == "absent" and job.there),
     }
+    if module._diff:
+        outcome["diff"] = Plan(tuple(changes), {}, {}, ()).diff()
     if failed and module.params["strict"]:
         module.fail_json(msg=f"Not all lists could be had. {'. '.join([*failed, *notes])}.", **outcome)
     if failed or notes:
@@ -93,9 +94,15 @@ def run(module: Any) -> None:
 
 def _names(directory: str) -> list[str]:
     try:
-        return sorted(name for name in os.listdir(directory) if not name.startswith("."))
+        with os.scandir(directory) as entries:
+            # A directory is no list, whoever made it.
+            return sorted(one.name for one in entries if not one.name.startswith(".") and not _is_directory(one))
     except FileNotFoundError:
         return []
+
+
+def _is_directory(entry: os.DirEntry[str]) -> bool:
+    return entry.is_dir(follow_symlinks=False)
 
 
 def _unlisted(params: dict[str, Any], entries: Sequence[Wanted]) -> list[Wanted]:
@@ -111,6 +118,9 @@ def _job(module: Any, entry: Wanted) -> Job:
     there = os.path.lexists(path)
     before = _present(path) if there and lists.AVAILABLE else None
     if entry.state == "absent" or not lists.AVAILABLE:
+        return Job(entry, path, before, there, None, None)
+    if module.check_mode and entry.src and not os.path.exists(entry.src):
+        # An earlier task may be about to bring it.
         return Job(entry, path, before, there, None, None)
     try:
         data = lists.fetch(entry.url, module.params["timeout"]) if entry.url else lists.read_file(entry.src or "")

@@ -99,9 +99,12 @@ def _check_url(url: str, report: Any) -> None:
     try:
         parts = urlsplit(url)
         fits = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        secret = parts.username is not None or parts.password is not None
     except ValueError:
-        fits = False
-    if not fits:
+        fits = secret = False
+    if secret:
+        report("url", "it holds a name or a password, which everybody would get to see", "write it without")
+    elif not fits:
         report("url", f"{url!r} is not an address that lists are fetched from", "write one with http:// or https://")
 
 

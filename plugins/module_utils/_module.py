@@ -8,6 +8,7 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Callable, Container, Iterable, Mapping, Sequence
 
@@ -15,12 +16,13 @@ from ansible.module_utils.basic import AnsibleModule
 
 from . import _store
 from ._module_misfits import fitting, labelled, misfits
-from ._plan import Draft
+from ._plan import HIDDEN, Draft
 from ._records import names
 from ._records.errors import Problem, RecordError
 from ._records.fields import Fields
 
 CONFIG_DIR = {"type": "path", "default": "/etc/xmpp-edge"}
+_USERINFO = re.compile(r"(https?://)[^/@\s]*@")
 OWN_DOMAINS = {"type": "list", "elements": "str"}
 
 
@@ -55,6 +57,8 @@ class RecordModule(AnsibleModule):
     whose values it judges whatever they are.
     """
 
+    params: dict[str, Any]
+
     def __init__(
         self,
         argument_spec: dict[str, dict[str, Any]],
@@ -66,9 +70,15 @@ class RecordModule(AnsibleModule):
         self._judge, self._kept = judge, kept
         super().__init__(argument_spec=argument_spec, supports_check_mode=True)
         self._accepted = True
+        config_dir = self.params.get("config_dir", "/")
+        if not config_dir.startswith("/"):
+            message, remedy = f"{config_dir!r} is not an absolute path", "write a path that begins with /"
+            self.fail_with(RecordError([Problem("", "config_dir", message, remedy)]))
 
     def _load_params(self) -> None:
         super()._load_params()
+        # Null is what YAML has for an option that is left out, whatever its type.
+        self.params = _said(self.params)
         # What is left of a list after Ansible has looked at it lacks the entries that do not fit.
         self._given = dict(self.params)
 
@@ -78,7 +88,9 @@ class RecordModule(AnsibleModule):
             problems = self._all_problems(given)
             if problems:
                 msg, kwargs = told(problems), {**kwargs, "problems": [one.as_dict() for one in problems]}
-        super().fail_json(msg, **kwargs)
+            # What stands under a wrong name may be a secret, and Ansible does not know.
+            kwargs["invocation"] = {"module_args": {}}
+        super().fail_json(msg, **{"invocation": {"module_args": _shown(self.params)}, **kwargs})
 
     def _all_problems(self, given: Mapping[str, Any]) -> list[Problem]:
         problems = list(misfits(self.argument_spec, given))
@@ -92,7 +104,7 @@ class RecordModule(AnsibleModule):
 
     def exit_json(self, **kwargs: Any) -> None:
         # What Ansible adds by itself names every option of every entry that was left out, which is most of the text.
-        super().exit_json(**{"invocation": {"module_args": _said(self.params)}, **kwargs})
+        super().exit_json(**{"invocation": {"module_args": _shown(self.params)}, **kwargs})
 
     def fail_with(self, error: RecordError) -> None:
         problems = [one.as_dict() for one in error.problems]
@@ -143,6 +155,15 @@ def run(module: RecordModule, make_draft: Make) -> None:
     if module._diff:
         outcome["diff"] = plan.diff()
     module.exit_json(**outcome)
+
+
+def _shown(value: Any) -> Any:
+    """What was given, without what is secret although no option for secrets holds it."""
+    if isinstance(value, str):
+        return HIDDEN if "PRIVATE KEY-----" in value else _USERINFO.sub(r"\1", value)
+    if isinstance(value, dict):
+        return {key: _shown(one) for key, one in value.items() if one is not None}
+    return [_shown(one) for one in value] if isinstance(value, list) else value
 
 
 def _said(value: Any) -> Any:

@@ -75,6 +75,7 @@ def _secrets(
 ) -> dict[str, Any]:
     after = dict(before)
     inside = params["inside"] or {}
+    by_file = []
     for name, value, path, key in (
         ("dialback_secret", params["dialback_secret"], params["dialback_secret_file"], "dialback_secret"),
         ("inside_secret", inside.get("secret"), inside.get("secret_file"), "inside.secret"),
@@ -85,6 +86,7 @@ def _secrets(
             problems.append(Problem("", key, "the secret is empty", "give one, or leave the option out"))
         else:
             read = value if path is None else _read_secret(path, f"{key}_file", check_mode, problems, warnings)
+            by_file += [name] if path is not None else []
             after[name] = read or before[name]
     if not after["dialback_secret"]:
         after["dialback_secret"] = randomness.token_hex(SECRET_BYTES)
@@ -93,11 +95,17 @@ def _secrets(
     try:
         return secrets.normalise(after)
     except RecordError as exc:
-        problems.extend(exc.problems)
+        options = {"dialback_secret": "dialback_secret", "inside_secret": "inside.secret"}
+        for one in exc.problems:
+            option = options[one.key] + ("_file" if one.key in by_file else "")
+            problems.append(Problem("", option, one.message, one.remedy))
         return after
 
 
 def _read_secret(path: str, key: str, check_mode: bool, problems: list[Problem], warnings: list[str]) -> str | None:
+    if not path.startswith("/"):
+        problems.append(Problem("", key, f"{path!r} is not an absolute path", "write a path that begins with /"))
+        return None
     try:
         with open(path, encoding="utf-8") as stream:
             value = stream.read().rstrip("\r\n")

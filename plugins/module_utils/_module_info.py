@@ -14,9 +14,11 @@ import json
 import os
 import socket
 import ssl
+from datetime import datetime, timezone
 from fnmatch import fnmatchcase
 from typing import Any, Iterator, Mapping
 
+from . import _certificate_crypto as crypto
 from ._module import CONFIG_DIR
 from ._records import desired, material, names, partner, policy
 from ._records.errors import Problem, RecordError
@@ -74,14 +76,14 @@ def _desired(
 
 
 def _certificates(directory: str) -> list[dict[str, Any]]:
-    """What is assigned, as far as it can be told without a library for certificates."""
+    """What is assigned; what only a library for certificates can tell is left open where there is none."""
     above = os.path.join(directory, material.ASSIGNED)
     return [
         {
             "usage": usage,
             "assigned": _link_target(os.path.join(above, usage)),
             "previous": _link_target(os.path.join(above, usage + material.PREVIOUS)),
-            "fingerprint": _fingerprint(os.path.join(above, usage, "cert.pem")),
+            **_certificate(os.path.join(above, usage, "cert.pem")),
         }
         for usage in material.assigned(directory)
     ]
@@ -94,12 +96,21 @@ def _link_target(path: str) -> str | None:
         return None
 
 
-def _fingerprint(path: str) -> str | None:
+def _certificate(path: str) -> dict[str, Any]:
+    found: dict[str, Any] = dict.fromkeys(("fingerprint", "subject", "issuer", "not_before", "not_after", "days_left"))
     try:
         with open(path, encoding="ascii") as stream:
-            return hashlib.sha256(ssl.PEM_cert_to_DER_cert(stream.read())).hexdigest()
+            text = stream.read()
+        found["fingerprint"] = hashlib.sha256(ssl.PEM_cert_to_DER_cert(text)).hexdigest()
+        if crypto.AVAILABLE:
+            facts = crypto.certificate_facts(crypto.load_certificates(text)[0])
+            found.update(
+                {key: value for key, value in facts.shown().items() if key in found}, subject=dict(facts.subject)
+            )
+            found["days_left"] = (facts.not_after - datetime.now(timezone.utc)).days
     except (OSError, ValueError):
-        return None
+        pass
+    return found
 
 
 def _matches(domain: str, pattern: str) -> bool:

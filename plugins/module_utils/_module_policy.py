@@ -190,7 +190,7 @@ class _Wanted:
         for name in self.named:
             if name not in self.after and name not in self.refused:
                 self._check_removed(name)
-        places = {self._place(name): record for name, record in self.after.items()}
+        places = [(self._place(name), record) for name, record in self.after.items()]
         # Who holds a policy that goes has been told; what is left are policies that may not be granted (any more).
         held = {who: (name, self._place(name)) for who, name in self.grants.items() if name in self.after}
         everyone = (self.everyone, self._place(self.everyone)) if self.everyone in self.after else None
@@ -245,6 +245,9 @@ class _Wanted:
         """Only about what this call changes."""
         found = []
         lost = sorted(who for who, name in self.grants_before.items() if name in self.purged and who not in self.grants)
+        if self.everyone_before in self.purged and not self.everyone:
+            back = "who fall back to the policies of their sites and the global one"
+            found.append(f"{self.everyone_before} was granted to all, {back}")
         if lost:
             found.append(f"the purged policies were granted to {listed(lost)}, who fall back to the policy of all")
         useless = [

@@ -19,9 +19,10 @@ import pwd
 import secrets
 import stat
 import time
+from dataclasses import replace
 from typing import Any, Callable, Iterator, Mapping
 
-from ._plan import Draft, FileState, Plan, complete, write_order
+from ._plan import Change, Draft, FileState, Plan, complete, write_order
 from ._records import desired, files
 from ._records.errors import Problem, RecordError
 
@@ -45,6 +46,9 @@ def apply(directory: str, check_mode: bool, make_draft: MakeDraft) -> Plan:
         _make_directory(directory)
     with _lock(directory):
         plan = _plan(directory, existed, make_draft)
+        closed = _closed(directory)
+        if closed is not None:
+            os.chmod(directory, closed[1])
         _write(directory, plan.writes)
     return plan
 
@@ -52,7 +56,18 @@ def apply(directory: str, check_mode: bool, make_draft: MakeDraft) -> Plan:
 def _plan(directory: str, existed: bool, make_draft: MakeDraft) -> Plan:
     found = _found(directory)
     current = desired.decode_all({kind: state.text for kind, state in found.items()}, directory)
-    return complete(make_draft(current), current, directory, existed, found)
+    plan = complete(make_draft(current), current, directory, existed, found)
+    closed = _closed(directory) if existed else None
+    if closed is None:
+        return plan
+    modes = ({"mode": f"{mode:04o}"} for mode in closed)
+    return replace(plan, changes=(Change(f"directory {directory}", *modes), *plan.changes))
+
+
+def _closed(directory: str) -> tuple[int, int] | None:
+    """The mode of a directory that others may write to, who could put files of theirs in place, and a better one."""
+    mode = stat.S_IMODE(os.stat(directory).st_mode)
+    return (mode, mode & ~stat.S_IWOTH) if mode & stat.S_IWOTH else None
 
 
 def _found(directory: str) -> dict[str, FileState]:

@@ -105,6 +105,23 @@ desired:
         fingerprint:
           description: The SHA-256 hash of the certificate, or nothing where it cannot be read.
           type: str
+        subject:
+          description:
+            - Its subject, by the options of M(xmpp.federation.edge_certificate). This and what follows is nothing where it cannot be
+              read, and where neither this Python nor an installed proxy has cryptography.
+          type: dict
+        issuer:
+          description: Who has issued it.
+          type: str
+        not_before:
+          description: The beginning of its validity.
+          type: str
+        not_after:
+          description: The end of its validity.
+          type: str
+        days_left:
+          description: Full days until then.
+          type: int
     records_hash:
       description:
         - A hash of all records, and of the certificates, CA files and revocation lists that count beside them. The running
@@ -167,11 +184,16 @@ problems:
 
 from ansible_collections.xmpp.federation.plugins.module_utils._module import RecordModule
 from ansible_collections.xmpp.federation.plugins.module_utils._module_info import argument_spec, gather
+from ansible_collections.xmpp.federation.plugins.module_utils._records import material
 from ansible_collections.xmpp.federation.plugins.module_utils._records.errors import RecordError
+from ansible_collections.xmpp.federation.plugins.module_utils._respawn import find
 
 
 def main() -> None:
     module = RecordModule(argument_spec())
+    config_dir = module.params["config_dir"]
+    if material.assigned(config_dir):
+        find(module, "cryptography.x509", "cryptography", config_dir)
     try:
         found = gather(module.params)
     except RecordError as exc:

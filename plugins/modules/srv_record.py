@@ -16,7 +16,8 @@ description:
     updates with TSIG.
   - Run it on the control node, or on any other host that reaches the server, with C(delegate_to).
   - The records are read first, with ordinary queries, and compared by what they mean. Only what differs is written, all records of a
-    zone in one update. The update holds only if nobody else has changed the same records since they were read.
+    zone in one update. The update holds only if nobody else has changed the same records since they were read; only a time to live
+    that somebody else has changed meanwhile goes unnoticed, because an update cannot ask for it.
   - A server that refuses, that is not authoritative, that fails or that does not answer makes the task fail, in check mode too. It is
     never taken for "there is no such record".
 options:
@@ -156,13 +157,13 @@ options:
       - This keeps the secret out of the playbook and of the task's parameters.
     type: path
   timeout:
-    description: How many seconds the server has to answer.
+    description: How many seconds the server has for each of its answers.
     type: int
     default: 10
   verify:
     description:
-      - Read the records again after an update, and fail if the server does not show them.
-      - Then look at the other name servers of the zone, for as long as O(timeout) says, and warn of those that do not show them yet.
+      - Read the records again after an update, and fail if the server does not show them within O(timeout).
+      - Then look at the other name servers of the zone, as long again, and warn of those that do not show them yet.
       - Look up targets that O(server) knows nothing about with the resolver of the host where the module runs, and refuse those that are
         aliases or have no address. Set this to V(false) where that resolver sees another DNS than the partners do.
     type: bool

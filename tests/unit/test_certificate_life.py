@@ -316,7 +316,8 @@ def test_always(run: Run, config_dir: Path, issue: str) -> None:
 @pytest.mark.parametrize(
     ("options", "key", "words"),
     [
-        ({"renew_before": -1}, "renew_before", "negative"),
+        ({"renew_before": -1}, "renew_before", "out of range"),
+        ({"renew_before": 99_999_999_999}, "renew_before", "out of range"),
         ({"renew_before": 365, "issue": "self_signed"}, "renew_before", "every run"),
         ({"renew_before": 9, "state": "absent"}, "renew_before", "not renewed"),
         ({"effective_date": "2030-01-01", "state": "imported"}, "effective_date", "nothing is put to use"),

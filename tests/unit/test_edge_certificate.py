@@ -336,7 +336,7 @@ def test_certificate_of_another_key(run: Run, call: Any, tmp_path: Path, config_
     ("option", "value", "words"),
     [
         ("certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "certificate:"),
-        ("certificate", "-----BEGIN RSA PRIVATE KEY-----", "holds no certificate"),
+        ("certificate", "-----BEGIN RSA PRIVATE KEY-----", "holds a private key"),
         ("chain", "/nonexistent/chain.pem", "there is no such file"),
     ],
 )

@@ -122,8 +122,9 @@ def test_a_list_with_purge_is_the_whole_truth(
     # Whoever is taken out of grant_to loses the policy; a policy that is taken out goes with its grants.
     options = {"policies": [{"name": "A", "grant_to": ["alice@inside.example"]}], "purge": True, **where}
     told = call(MODULE, check=True, **options)
+    carol = "the purged policies were granted to carol@inside.example, who fall back to the policy of all"
     assert told["warnings"] == [
-        "the purged policies were granted to carol@inside.example, who fall back to the policy of all"
+        "B was granted to all, who fall back to the policies of their sites and the global one. " + carol
     ]
     done = lawful(MODULE, **options)
     assert done["removed"] == ["B", "global"]

@@ -39,15 +39,18 @@ REQUEST: dict[str, Option] = {
     "key_type": Option("ec_p256", "ec_p384", shown=shown("key.type", "key.size", *ANOTHER)),
     "key_size": Option(2048, 3072, base={**BASE, "key_type": "rsa"}, shown=shown("key.size", *ANOTHER)),
     "exportable": Option(True, False, shown=shown("key.exportable", *ANOTHER)),
-    "common_name": Option("one.example", "two.example", shown=shown("subject.common_name", "names")),
+    "common_name": Option(
+        "one.example", "two.example", shown=shown("subject.common_name", "names", "names_asked_for.common_name")
+    ),
     "organization": Option("One", "Two", shown=shown("subject.organization")),
     "organizational_unit": Option("One", "Two", shown=shown("subject.organizational_unit")),
     "country": Option("DE", "FR", shown=shown("subject.country")),
     "state_or_province": Option("One", "Two", shown=shown("subject.state_or_province")),
     "city": Option("One", "Two", shown=shown("subject.city")),
-    "sip_domains": Option(["b.example"], ["c.example"], shown=shown("names")),
-    "xmpp_domains": Option(["b.example"], ["c.example"], shown=shown("names")),
-    "extra_sans": Option(["b.example"], ["192.0.2.1"], shown=shown("names")),
+    "sip_domains": Option(["b.example"], ["c.example"], shown=shown("names", "names_asked_for.sip_domains")),
+    # The common name is the first of them where nobody has asked for another.
+    "xmpp_domains": Option(["b.example"], ["c.example"], shown=shown("subject.common_name", "names")),
+    "extra_sans": Option(["b.example"], ["192.0.2.1"], shown=shown("names", "names_asked_for.extra_sans")),
     "key_usage": Option(
         ["digitalSignature"],
         ["digitalSignature", "keyAgreement"],

@@ -48,7 +48,12 @@ FIELDS: Fields = {
 
 def normalise(raw: Mapping[str, Any], where: str = "") -> dict[str, Any]:
     """The full record in normal form; RecordError with everything that is wrong."""
-    return normal_form(FIELDS, raw, where, rules=_rules)
+    return normal_form(FIELDS, raw, where, _derive, _rules)
+
+
+def _derive(_reader: Reader, record: dict[str, Any]) -> None:
+    if record["archiving_disclaimer"]:
+        record["archiving_disclaimer"] = record["archiving_disclaimer"].strip() or None
 
 
 def _rules(reader: Reader, record: Mapping[str, Any]) -> None:

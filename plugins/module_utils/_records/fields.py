@@ -46,6 +46,7 @@ Fields = Mapping[str, Field]
 
 
 def _text(value: str) -> str:
+    value = value.replace("\r\n", "\n")
     if _CONTROL.search(value):
         raise ValueError("it holds control characters")
     if len(value) > 1000:

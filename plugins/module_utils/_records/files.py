@@ -135,7 +135,7 @@ def _read_policies(document: Mapping[str, Any], where: str) -> dict[str, Any]:
         problems.append(Problem(where, "grant_to_all", f"{everyone!r} is not a policy name", REMEDY))
     if not problems:
         pairs = {address: (name, where) for address, name in grants.items()}
-        policy.check_all(found, pairs, None if everyone is None else (everyone, where), problems)
+        policy.check_all(list(found.items()), pairs, None if everyone is None else (everyone, where), problems)
     if problems:
         raise RecordError(problems)
     return {"policies": sorted(found.values(), key=policy.sort_key), "grants": grants, "grant_to_all": everyone}

@@ -8,7 +8,7 @@ PRIVATE to the collection and to the service that it installs.
 
 from __future__ import annotations
 
-from typing import Any, Iterable, Mapping
+from typing import Any, Iterable, Mapping, Sequence
 
 from .errors import Problem
 from .fields import Field, Fields, Reader, normal_form
@@ -85,7 +85,9 @@ def _check_scope(reader: Reader, record: Mapping[str, Any]) -> None:
         )
     if record["members"] and record["scope"] != SITE:
         reader.report(
-            "members", f"a policy of scope {record['scope']} has none", "set scope to site, or leave members out"
+            "members",
+            f"a policy of scope {record['scope']} has none",
+            "set scope to site, or clear members with an empty list",
         )
 
 
@@ -128,19 +130,19 @@ def sites(policies: Iterable[Mapping[str, Any]]) -> Sites:
 
 
 def check_all(
-    policies: Mapping[str, Mapping[str, Any]],
+    policies: Sequence[tuple[str, Mapping[str, Any]]],
     grants: Mapping[str, tuple[str, str]],
     grant_to_all: tuple[str, str] | None,
     problems: list[Problem],
 ) -> None:
     """Rules between policies, and between policies and grants.
 
-    ``policies`` maps where a record stands to the record; ``grants`` maps an address to the policy's name and to
+    ``policies`` are records, each behind where it stands; ``grants`` maps an address to the policy's name and to
     where the grant stands; ``grant_to_all`` is such a pair too.
     """
     names: dict[str, str] = {}
     spelled: dict[str, str] = {}
-    for where, record in policies.items():
+    for where, record in policies:
         name = record["name"]
         if name.casefold() in spelled:
             problems.append(
@@ -160,10 +162,10 @@ def check_all(
         _check_grant("grant_to_all", grant_to_all[0], grant_to_all[1], names, problems)
 
 
-def _check_members(policies: Mapping[str, Mapping[str, Any]], problems: list[Problem]) -> None:
+def _check_members(policies: Sequence[tuple[str, Mapping[str, Any]]], problems: list[Problem]) -> None:
     """A user belongs to one site at most: which of two counts would depend on nothing that anybody wrote."""
     before = Sites()
-    for where, record in policies.items():
+    for where, record in policies:
         for text in record["members"]:
             rival = before.rival(text)
             if rival is not None:
