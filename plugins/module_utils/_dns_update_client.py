@@ -26,6 +26,8 @@ from ._dns_update_wire import CONFLICTS, DnsError, Request, UncertainError, Wire
 # Questions on their way at one time; servers answer a connection's questions as they come.
 WINDOW = 100
 HEADER = 12
+# Bytes of an update, estimated from above.
+LIMIT = 50_000
 SHORTEST = 0.01
 # A and AAAA.
 ADDRESSES = (1, 28)
@@ -174,8 +176,9 @@ class Client:
             raise DnsError(what, rcode, HINTS.get(rcode, {}).get("update", "the server did not take the update"))
 
     def see_that_it_fits(self, zone: str, changes: Sequence[Change]) -> None:
-        """What `update` would refuse to send; nothing is sent."""
-        self._wire.update(zone, changes, f"{self}, updating the zone {zone}")
+        """What `update` would refuse to send, before anything is sent. Only a single name can have too much."""
+        if sum(map(_cost, changes)) > LIMIT:
+            self._wire.update(zone, changes, f"{self}, updating the zone {zone}")
 
     # The connection
 
@@ -288,7 +291,7 @@ def resolve(key: Key, resolver: tuple[str, int], timeout: float) -> RecordSet | 
     return _from_wire(answer.rrset) if answer.rrset is not None else None
 
 
-def batches(changes: Sequence[Change], limit: int = 50000) -> list[list[Change]]:
+def batches(changes: Sequence[Change], limit: int = LIMIT) -> list[list[Change]]:
     """Changes in messages that fit into 64 KiB, estimated from above; all changes of one owner name stay together."""
     by_owner: dict[str, list[Change]] = {}
     for change in changes:

@@ -148,12 +148,13 @@ def _converge(module: Any, client: Client, asked: Asked, done: list[Change]) -> 
             now = _without_wildcards(client, now, planned)
             planned = plan(now.sets, wanted, module.params["purge"])
         _check_stranded(now, planned, wanted)
+        sent = list(updates(planned, now))
+        for zone_of, batch in sent:
+            client.see_that_it_fits(zone_of, batch)
         if module.check_mode:
-            for zone_of, batch in updates(planned, now):
-                client.see_that_it_fits(zone_of, batch)
             break
         try:
-            _apply(client, planned, now, done)
+            _apply(client, sent, done)
             break
         except ConflictError:
             if attempt == ATTEMPTS - 1:
@@ -301,8 +302,8 @@ def _check_stranded(now: Read, planned: Plan, wanted: Sequence[Entry]) -> None:
         raise RecordError([Problem(entry.place, "target", f"{entry.target}: {message}", remedy) for entry in found])
 
 
-def _apply(client: Client, planned: Plan, now: Read, done: list[Change]) -> None:
-    for zone, batch in updates(planned, now):
+def _apply(client: Client, sent: Sequence[tuple[str, Sequence[Change]]], done: list[Change]) -> None:
+    for zone, batch in sent:
         try:
             client.update(zone, batch)
         except UncertainError:

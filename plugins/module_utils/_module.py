@@ -94,7 +94,7 @@ class RecordModule(AnsibleModule):
 
     def _all_problems(self, given: Mapping[str, Any]) -> list[Problem]:
         problems = list(misfits(self.argument_spec, given))
-        rest = fitting(self.argument_spec, given, self._kept) if problems and self._judge else None
+        rest = fitting(self.argument_spec, given, self._kept) if self._judge else None
         if rest is not None and self._judge:
             try:
                 self._judge(rest)

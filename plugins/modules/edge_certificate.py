@@ -57,7 +57,8 @@ options:
   common_name:
     description:
       - Common name of the subject. It is added to the subject alternative names, because nobody looks for it anywhere else.
-      - A new request has the first of O(xmpp_domains), O(sip_domains) or O(extra_sans).
+      - A new request has the first of O(xmpp_domains), O(sip_domains) or O(extra_sans). Another one takes its place when that name is not
+        among them any more.
     type: str
   organization:
     description: Organization in the subject. Empty takes it out.
@@ -124,8 +125,8 @@ options:
     description:
       - The certificate that the authority has made of the request. Others that come with it are taken as its chain, in whatever order.
       - A file on the managed host in PEM, DER, PKCS#7 (C(.p7b)) or PKCS#12 (C(.pfx)); or the text itself, in PEM or, for DER and PKCS#7, in base64.
-      - A PFX is taken from a file only, because it holds a key. That key is kept as a generation of its own where it is not here yet, and
-        what options leave open is taken from its certificate.
+      - A PFX is taken from a file only, and a text with a private key is refused, because everybody would get to see the key. The key of
+        a PFX is kept as a generation of its own where it is not here yet, and what options leave open is taken from its certificate.
       - It must belong to one of the keys of this certificate, cover every XMPP domain, be valid, be meant for servers, and have a chain that
         ends. Of several that belong here, the one that lasts longest is taken.
       - Where there is no such file yet, the task makes the request and ends well, with RV(certificates[].pending) true.
@@ -171,7 +172,8 @@ options:
   effective_date:
     description:
       - When to put the certificate to use, as V(2026-12-01) or V(2026-12-01T03:00:00Z). Without a zone it is in UTC.
-      - The certificate is imported or issued now and may become valid as late as then. The first run at or after that date assigns it.
+      - The certificate is imported or issued now and may become valid as late as then, but has to last longer. The first run at or after
+        that date assigns it.
       - The date is kept with the certificate. Empty takes it back. A certificate that is in use already is left in use.
     version_added: 0.2.0
     type: str
@@ -462,7 +464,9 @@ certificates:
       type: str
       sample: requested
     pending:
-      description: Whether the current request still waits for its certificate. An older certificate may be in use meanwhile.
+      description:
+        - Whether the current request still waits for its certificate. An older certificate may be in use meanwhile.
+        - Always V(false) with O(state=requested), which waits for none.
       type: bool
       sample: true
     next_step:

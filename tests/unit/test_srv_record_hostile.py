@@ -31,8 +31,9 @@ EDGE = {"domain": "a.example", "target": "edge.a.example"}
 ZONES = {
     "a.example": ["edge A 192.0.2.10"],
     "b.example": [],
-    "wild.example": ["* A 192.0.2.77", "edge A 192.0.2.10"],
-    "alias.example": ["* CNAME www", "www A 192.0.2.80", "edge A 192.0.2.10"],
+    # The name servers have no address, so that nobody is asked who would not answer.
+    "wild.example": ["@ NS ns.none.example.", "* A 192.0.2.77", "edge A 192.0.2.10"],
+    "alias.example": ["@ NS ns.none.example.", "* CNAME www", "www A 192.0.2.80", "edge A 192.0.2.10"],
 }
 
 Run = Callable[..., dict[str, Any]]
@@ -48,7 +49,7 @@ def server() -> Iterator[DnsServer]:
 def run(call: Any, server: DnsServer) -> Run:
     def with_server(check: bool = False, by: DnsProxy | None = None, **options: Any) -> dict[str, Any]:
         host, port = by.address if by else server.address
-        given = {"server": host, "server_port": port, "timeout": 2, **SIGNED, **options}
+        given = {"server": host, "server_port": port, "timeout": 20, **SIGNED, **options}
         return call("srv_record", check=check, **given)  # type: ignore[no-any-return]
 
     return with_server
@@ -221,7 +222,7 @@ def test_more_than_one_message_can_hold(run: Run, server: DnsServer) -> None:
         result = run(check=check, records=records)
         assert (result["failed"], result["rcode"]) == (True, "TOOBIG")
         assert f"SRV of {OWNER}" in result["msg"]
-    assert server.updates() == [] or not server.records(OWNER, "SRV")
+    assert server.updates() == []
 
 
 @pytest.mark.parametrize(
