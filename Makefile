@@ -53,7 +53,7 @@ test-integration: venv-test ## ansible-test integration (as root also on BIND an
 	@$(TOOLS)/apt bind9 knot || [ $$? -eq 3 ]
 	@PATH="$(BIN):$$PATH" $(BIN)/python $(TOOLS)/integration.py
 
-test-versions: venv-test venv-collections ## unit, packaging, sanity and integration with other versions of ansible-core (STEPS="unit" for some)
+test-versions: venv-test venv-collections ## the same with other versions of ansible-core (STEPS="unit packaging sanity integration" for all)
 	@$(TOOLS)/apt pebble bind9 knot slapd python3-ldap || [ $$? -eq 3 ]
 	@$(BIN)/python $(TOOLS)/versions.py $(STEPS)
 
