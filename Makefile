@@ -46,7 +46,7 @@ test-service: venv-test ## the proxy against scripted peers, and these against e
 	@$(PYTEST) -n $(JOBS) tests/service tests/peers
 
 test-packaging: venv-test venv-collections ## the built collection, its documentation and this README (as root also with a directory)
-	@$(TOOLS)/apt slapd python3-ldap || [ $$? -eq 3 ]
+	@$(TOOLS)/apt slapd python3-ldap bind9 || [ $$? -eq 3 ]
 	@$(PYTEST) -n $(JOBS) tests/packaging
 
 test-integration: venv-test ## ansible-test integration (as root also on BIND and Knot)

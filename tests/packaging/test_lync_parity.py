@@ -67,14 +67,20 @@ def _section(title: str) -> tuple[str, list[Row]]:
     return module, [Row(*row) for row in rows[2:]]
 
 
-def _options(module: str) -> dict[str, Any]:
+def _documented(module: str, part: str) -> dict[str, Any]:
     source = ast.parse((tree.ROOT / f"plugins/modules/{module}.py").read_text(encoding="utf-8"))
     for node in source.body:
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "DOCUMENTATION":
-            found = yaml.safe_load(ast.literal_eval(node.value))["options"]
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == part:
+            found = yaml.safe_load(ast.literal_eval(node.value))
             assert isinstance(found, dict)
             return found
     raise AssertionError(module)
+
+
+def _options(module: str) -> dict[str, Any]:
+    found = _documented(module, "DOCUMENTATION")["options"]
+    assert isinstance(found, dict)
+    return found
 
 
 def _is_there(module: str, code: str) -> bool:
@@ -117,6 +123,22 @@ def test_options_that_are_named_are_there(title: str) -> None:
         assert [code for code in named if not _is_there(module, code)] == []
         assert named or row.here == "none", row
         assert row.reason, row
+
+
+def test_what_is_told_of_certificates_is_returned() -> None:
+    (row,) = [row for row in _section("Certificates")[1] if row.lync == "`Get-`"]
+    where, *named = CODE.findall(row.reason)
+    assert where == "desired.certificates"
+    assert named
+    returned = _documented("edge_info", "RETURN")["desired"]["contains"]["certificates"]["contains"]
+    assert [name for name in named if name not in returned] == []
+
+
+def test_playbooks_that_are_named_are_there() -> None:
+    modules = {path.stem for path in (tree.ROOT / "plugins/modules").glob("*.py")}
+    playbooks = {path.stem for path in (tree.ROOT / "playbooks").glob("*.yml")}
+    named = re.findall(r"`xmpp\.federation\.(\w+)`", PAGE.read_text(encoding="utf-8"))
+    assert set(named) - modules - playbooks == set()
 
 
 @pytest.mark.parametrize(

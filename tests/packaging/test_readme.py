@@ -11,12 +11,14 @@ import json
 import os
 import pwd
 import re
+import shlex
 import shutil
 import socket
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import guides
 import pytest
 import readme
 import tree
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 EXAMPLE = re.compile(r"<!-- file (\S+) -->\n```yaml\n(.*?)```", re.DOTALL)
 LINK = re.compile(r"\]\(([^)#]+)(?:#[^)]*)?\)")
+PLACE = re.compile(r"\]\(([^):]*)#([^)]+)\)")
+HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 PAGES = sorted(path for pattern in ("*.md", "docs/**/*.md", "roles/*/README.md") for path in tree.ROOT.glob(pattern))
 
 
@@ -48,6 +52,19 @@ def test_tables_show_the_variables_as_they_are(page: Path) -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     links = [link for link in LINK.findall(page.read_text(encoding="utf-8")) if "://" not in link]
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def places(page: Path) -> set[str]:
+    """The headings of a page as links name them."""
+    headings = HEADING.findall(page.read_text(encoding="utf-8"))
+    return {re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-") for text in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(tree.ROOT)))
+def test_links_into_a_page_lead_to_a_heading(page: Path) -> None:
+    links = PLACE.findall(page.read_text(encoding="utf-8"))
+    targets = [(page.parent / path if path else page, place) for path, place in links]
+    assert [place for path, place in targets if place not in places(path)] == []
 
 
 def test_every_module_and_playbook_is_named() -> None:
@@ -96,6 +113,12 @@ def test_example_runs_and_a_second_run_changes_nothing(installed: Installed, exa
         again = installed.run(*command, str(example / "site.yml"))
         assert again.returncode == 0, again.stdout + again.stderr
         assert "changed=0" in again.stdout, again.stdout
+        # What the guide has CI do finds nothing either.
+        (job,) = [text for text in guides.shell(tree.ROOT / "docs/guides/check-from-ci.md") if "grep" in text]
+        job = job.replace("-i inventory.yml", shlex.join(command[1:]))
+        looked = guides.run(job, example, installed.root)
+        assert looked.returncode == 0, looked.stdout + looked.stderr
+        assert "changed=0" in looked.stdout
     finally:
         gone = installed.run(*command, "xmpp.federation.uninstall", "-e", "xmpp_edge_uninstall_records=true")
         left = sorted(base.rglob("*"))

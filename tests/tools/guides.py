@@ -5,13 +5,18 @@
 """What the guides in docs/guides hold that can be tried: files, snippets of an inventory, commands.
 
 A file has its name in a comment before it: ``<!-- file partner.yml -->``. YAML without a name is part of an
-inventory. A line that is indented by four spaces and begins with ``ansible`` is a command.
+inventory. A line that is indented by four spaces and begins with ``ansible`` is a command; all such lines in a row are
+what a reader types into a shell.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +26,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted((ROOT / "docs/guides").glob("*.md"))
 
 _BLOCK = re.compile(r"(?:<!-- file (\S+) -->\n)?```(?:yaml|jinja)\n(.*?)```", re.DOTALL)
+_FENCED = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
+_INDENTED = re.compile(r"(?:^    .*\n)+", re.MULTILINE)
 _COMMAND = re.compile(r"^    (ansible\S* .*)$", re.MULTILINE)
 
 
@@ -45,6 +52,27 @@ def commands(page: Path) -> list[list[str]]:
     """Ansible's commands in a guide, without what stands behind a pipe."""
     found = [shlex.split(line.partition(" | ")[0]) for line in _COMMAND.findall(page.read_text(encoding="utf-8"))]
     return [command for command in found if command[0] != "ansible-galaxy"]
+
+
+def shell(page: Path) -> list[str]:
+    """The lines of a guide that are indented, each run of them as one text."""
+    plain = _FENCED.sub("", page.read_text(encoding="utf-8"))
+    return [textwrap.dedent(block) for block in _INDENTED.findall(plain)]
+
+
+def run(script: str, directory: Path, collections: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run lines of a guide in a shell that finds Ansible and the collection."""
+    settings = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "ANSIBLE_COLLECTIONS_PATH": str(collections),
+        "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
+        **environment,
+    }
+    return subprocess.run(
+        ["bash", "-c", script], cwd=directory, env=settings, check=False, text=True,
+        stdin=subprocess.DEVNULL, capture_output=True,
+    )  # fmt: skip
 
 
 def tasks(playbook: str) -> list[dict[str, Any]]:
