@@ -5,8 +5,8 @@
 """Runs what depends on ansible-core with the versions in requirements/versions.txt: ``versions.py [step ...]``
 
 Without a step these are the USUAL ones, which fit into `make test`. Each version has a virtual environment of its own
-below ``.venv/versions``, with the newest Python here that it runs on. Where there is none it is skipped, and a line says
-so.
+below ``.venv/versions``, with the newest Python here that it runs on. Where there is none, a line says that it is left
+out.
 """
 
 from __future__ import annotations
