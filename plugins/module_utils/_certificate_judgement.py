@@ -12,7 +12,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Sequence
 
-from ._certificate_facts import TIME_FORMAT, About, CertificateFacts, Generation, covers
+from ._certificate_facts import TIME_FORMAT, About, CertificateFacts, Generation, Request, covers, in_time
+from ._certificate_steps import Authority
 
 
 def out_of_time(facts: CertificateFacts, at: datetime, now: datetime) -> list[tuple[str, str]]:
@@ -29,6 +30,17 @@ def out_of_time(facts: CertificateFacts, at: datetime, now: datetime) -> list[tu
         message = "it is not for servers (extended key usage serverAuth is missing)"
         found.append((message, "ask the CA for a server certificate"))
     return found
+
+
+def still_good(held: CertificateFacts, wanted: Request, authority: Authority, now: datetime) -> bool:
+    """Whether a certificate that was issued here says what one would say that is issued now."""
+    usages = (wanted.key_usage, wanted.issued_extended_key_usage)
+    return (
+        held.fingerprint in authority.issued
+        and in_time(held, now)
+        and (held.subject, held.names, held.digest) == (wanted.subject, wanted.names, wanted.digest)
+        and (held.key_usage, held.extended_key_usage) == usages
+    )
 
 
 def uncovered(facts: CertificateFacts, domains: Sequence[str]) -> list[tuple[str, str]]:

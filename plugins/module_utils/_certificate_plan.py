@@ -21,10 +21,9 @@ from ._certificate_facts import (
     CertificateFacts,
     Generation,
     KeyFacts,
-    in_time,
     newest,
 )
-from ._certificate_judgement import describe, out_of_time, uncovered
+from ._certificate_judgement import describe, out_of_time, still_good, uncovered
 from ._certificate_options import ISSUED_DAYS, Wanted
 from ._certificate_previous import before
 from ._certificate_request import request
@@ -251,7 +250,11 @@ class _Planner:
         held = self.generations[number].certificate
         if held is not None:
             same = self.generations[number].chain == authority.chain
-            if same and self._still_good(held, authority) and not self._worth_renewing(held, authority):
+            if (
+                same
+                and still_good(held, self.request, authority, self.now)
+                and not self._worth_renewing(held, authority)
+            ):
                 self._refuse_too_late(held.not_after)
                 self._stage(number)
                 return number
@@ -261,16 +264,6 @@ class _Planner:
         self.steps.append(Issue(number, self.request, authority.name))
         self.issued[number] = authority.name
         return number
-
-    def _still_good(self, held: CertificateFacts, authority: Authority) -> bool:
-        wanted = self.request
-        usages = (wanted.key_usage, wanted.issued_extended_key_usage)
-        return (
-            held.fingerprint in authority.issued
-            and in_time(held, self.now)
-            and (held.subject, held.names, held.digest) == (wanted.subject, wanted.names, wanted.digest)
-            and (held.key_usage, held.extended_key_usage) == usages
-        )
 
     def _worth_renewing(self, held: CertificateFacts, authority: Authority) -> bool:
         """A CA that ends soon gives nothing that lasts longer."""
