@@ -83,6 +83,14 @@ def public_digest(key: Any) -> str:
     return hashlib.sha256(spki).hexdigest()
 
 
+def certificate_digest(certificate: x509.Certificate) -> str:
+    """The same of a certificate; empty where its key is of a kind that the library does not know."""
+    try:
+        return public_digest(certificate.public_key())
+    except (UnsupportedAlgorithm, ValueError):
+        return ""
+
+
 # Keys
 
 
@@ -281,7 +289,7 @@ def fingerprint(certificate: x509.Certificate) -> str:
 def certificate_facts(found: x509.Certificate) -> CertificateFacts:
     return CertificateFacts(
         fingerprint=fingerprint(found),
-        public=public_digest(found.public_key()),
+        public=certificate_digest(found),
         subject=_subject_facts(found.subject),
         issuer=found.issuer.rfc4514_string(),
         names=_alternative_names(found.extensions),

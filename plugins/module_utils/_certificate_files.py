@@ -182,7 +182,7 @@ class Files:
         except ValueError:
             return None
         own = crypto.public_digest(crypto.load_key(key).public_key())
-        return certificate if crypto.public_digest(certificate.public_key()) == own else None
+        return certificate if crypto.certificate_digest(certificate) == own else None
 
     def damaged(self, current: Current, entry: Wanted) -> list[str]:
         """The certificate in use, where there is a file and nothing can be made of it."""

@@ -77,7 +77,9 @@ def run(module: Any) -> None:
     results = [_result(files, job, later) for job, later in zip(jobs, now_there)]
     notes = [note for job in jobs if job.changed for note in _notes(files, job)]
     # A service that has read it whole goes on with it, until it is started again.
-    damaged = [path for job in jobs for path in files.damaged(job.current, job.entry)]
+    # What a run replaces is no news; in check mode nobody knows more than that it is going to.
+    seen = [later for job, later in zip(jobs, now_there) if later is not job or not job.changed]
+    damaged = [path for job in seen for path in files.damaged(job.current, job.entry)]
     warning = " ".join([*notes, *(f"{path} is in use, and cannot be read." for path in damaged)])
     if warning:
         module.warn(warning)

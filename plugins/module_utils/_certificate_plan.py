@@ -82,7 +82,7 @@ class _Planner:
         base = self.base
         if given is not None and given.key is not None and self.adopts:
             # The key and the certificate that came together say what the options leave open.
-            about = base.about._replace(effective=None, withdrawn="") if base else About()
+            about = base.about._replace(effective=None, withdrawn="", asked=None) if base else About()
             base = Generation(0, given.key, None, given.facts, (), about)
         self.request = request(wanted, base)
         self.xmpp_domains = self.request.xmpp_domains

@@ -84,7 +84,7 @@ def _ours(
         keys = {*keys, brought.public}
     if not keys:
         raise _not_ours(files, entry, "has no key yet that it could belong to", "make the request first")
-    ours = [item for item in certificates if crypto.public_digest(item.public_key()) in keys]
+    ours = [item for item in certificates if crypto.certificate_digest(item) in keys]
     if not ours:
         raise _not_ours(files, entry, "has no key that it belongs to", "leave this certificate out")
     # One file may hold the certificate that is in use and its successor.
@@ -119,13 +119,16 @@ def signer(entry: Wanted, now: datetime, check_mode: bool) -> tuple[crypto.Autho
     """Our own CA, and what of its chain has to be sent along: all but roots, which whoever trusts them has."""
     if entry.issue != "own_ca":
         return None, []
-    if check_mode and not all(map(_is_there, (entry.ca_cert, entry.ca_key))):
-        # An earlier task may be about to bring it.
+    # In check mode an earlier task may be about to bring them, and later ones may take the key away again.
+    needed = [option for option in ("ca_cert", "ca_key") if not check_mode or _is_there(getattr(entry, option))]
+    if "ca_cert" not in needed:
         return None, []
     certificates: list[Any] = []
     key: Any = None
     problems = []
     for option, remedy in (("ca_cert", "give the CA's certificate in PEM"), ("ca_key", "give the CA's key in PEM")):
+        if option not in needed:
+            continue
         try:
             text = _text(getattr(entry, option))
             if not crypto.AVAILABLE:
@@ -142,7 +145,7 @@ def signer(entry: Wanted, now: datetime, check_mode: bool) -> tuple[crypto.Autho
     if not crypto.AVAILABLE:
         return None, []
     found = crypto.Authority(certificates[0], key)
-    wrong = crypto.authority_problem(found, now)
+    wrong = crypto.authority_problem(found, now) if key is not None else None
     if wrong:
         raise RecordError([Problem(entry.place, "ca_cert", wrong, "give a CA certificate and its own key")])
     return found, [item for item in certificates if not crypto.signed_by(item, item)]
@@ -174,6 +177,12 @@ def authority(
     now: datetime,
 ) -> Authority:
     """Which of the certificates in hand come from whom would issue now."""
+    if entry.issue == "own_ca" and signed_by is None:
+        # Nobody can tell yet; the run is going to be right about what is in hand.
+        held = [generation for generation in current.generations.values() if generation.certificate]
+        newest = max(held, key=lambda generation: generation.number, default=None)
+        fingerprints = frozenset(one.certificate.fingerprint for one in held if one.certificate)
+        return Authority("the CA", fingerprints, newest.chain if newest else (), now + timedelta(days=ISSUED_DAYS))
     issued = set()
     for number, generation in current.generations.items():
         certificate = files.certificate(entry.id, number) if generation.readable else None

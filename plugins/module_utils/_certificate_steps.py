@@ -146,5 +146,5 @@ def number_of(id: str, generation: str | None) -> int | None:
 
 
 def is_number(text: str) -> bool:
-    """Digits as we write them, and no others that Unicode has."""
-    return text.isascii() and text.isdigit()
+    """As we write it: no other digits that Unicode has, and no zero in front."""
+    return text.isascii() and text.isdigit() and text == str(int(text))

@@ -18,7 +18,7 @@ from . import _store as store
 from ._crl_options import Wanted, wanted
 from ._file_attributes import attributes_of, make_directory, set_attributes
 from ._plan import Change, Plan
-from ._records.errors import RecordError
+from ._records.errors import Problem, RecordError
 from ._records.material import CRLS
 
 
@@ -116,6 +116,10 @@ def _unlisted(params: dict[str, Any], entries: Sequence[Wanted]) -> list[Wanted]
 def _job(module: Any, entry: Wanted) -> Job:
     path = os.path.join(directory_of(module.params["config_dir"]), entry.name)
     there = os.path.lexists(path)
+    if os.path.isdir(path) and not os.path.islink(path):
+        raise RecordError(
+            [Problem(entry.where, "name", f"{path} is a directory", "move it away, or choose another name")]
+        )
     before = _present(path) if there and lists.AVAILABLE else None
     if entry.state == "absent" or not lists.AVAILABLE:
         return Job(entry, path, before, there, None, None)

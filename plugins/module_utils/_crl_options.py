@@ -105,7 +105,8 @@ def _check_url(url: str, report: Any) -> None:
     if secret:
         report("url", "it holds a name or a password, which everybody would get to see", "write it without")
     elif not fits:
-        report("url", f"{url!r} is not an address that lists are fetched from", "write one with http:// or https://")
+        shown = "this" if "@" in url else repr(url)
+        report("url", f"{shown} is not an address that lists are fetched from", "write one with http:// or https://")
 
 
 def _name_of(source: str) -> str:

@@ -143,7 +143,7 @@ def _converge(module: Any, client: Client, asked: Asked, done: list[Change]) -> 
     for attempt in range(ATTEMPTS):
         now = read(client, wanted, zone, module.params["timeout"] if module.params["verify"] else None)
         planned = plan(now.sets, wanted, module.params["purge"])
-        if module.check_mode or attempt == 1:
+        if module.check_mode or attempt == 1 or stranded(now.sets, planned, wanted):
             # A conflict may be a wildcard's answer that was taken for a set; check mode cannot wait for one.
             now = _without_wildcards(client, now, planned)
             planned = plan(now.sets, wanted, module.params["purge"])

@@ -20,6 +20,7 @@ from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence
 
 from ._dns_update_client import Answer, Client, elsewhere, resolve
 from ._dns_update_plan import ADDRESS_TYPES, Change, Key, RecordSet, lines
+from ._dns_update_wildcards import synthesised
 from ._dns_update_wire import DnsError
 
 PORT = 53
@@ -106,7 +107,8 @@ def _watch(name: str, zone: str | None, changes: Sequence[Change], looks: Sequen
     """Look until it is there or the time is over; any address of a server will do."""
     if not looks:
         return Seen(name, zone, SILENT, "this name server of the zone has no address, so nobody can ask it.")
-    while True:
+    state, text = SILENT, "there was no time left to ask it."
+    while time.monotonic() < until:
         state, text = SILENT, "it gives no usable answer."
         for look in looks:
             try:
@@ -119,8 +121,9 @@ def _watch(name: str, zone: str | None, changes: Sequence[Change], looks: Sequen
                 return Seen(name, zone, SHOWN, "")
             state, text = BEHIND, f"{other} there, so far."
         if time.monotonic() + PAUSE >= until:
-            return Seen(name, zone, state, text)
+            break
         time.sleep(PAUSE)
+    return Seen(name, zone, state, text)
 
 
 def _authority(address: str, until: float) -> Look:
@@ -149,12 +152,12 @@ def _resolver(resolver: tuple[str, int], until: float) -> Look:
 
 def _at(client: Client, changes: Sequence[Change]) -> str | None:
     answers = client.ask([change.key for change in changes])
-    for change in changes:
-        answer = answers[change.key]
-        found = answer.found if answer else None
-        if found != change.after:
-            return _shown(change.key, found)
-    return None
+    found = {key: answer.found if answer else None for key, answer in answers.items()}
+    other = [change for change in changes if found[change.key] != change.after]
+    # Where a set has been taken away, a wildcard may answer.
+    away = {change.key: answers[change.key] for change in other if change.after is None}
+    wild = synthesised(client, {key: answer for key, answer in away.items() if answer}) if away else set()
+    return next((_shown(change.key, found[change.key]) for change in other if change.key not in wild), None)
 
 
 def _shown(key: Key, found: RecordSet | None) -> str:

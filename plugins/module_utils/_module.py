@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Callable, Container, Iterable, Mapping, Sequence
+from typing import Any, Callable, Collection, Iterable, Mapping, Sequence
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -22,7 +22,7 @@ from ._records.errors import Problem, RecordError
 from ._records.fields import Fields
 
 CONFIG_DIR = {"type": "path", "default": "/etc/xmpp-edge"}
-_USERINFO = re.compile(r"(https?://)[^/@\s]*@")
+_USERINFO = re.compile(r"([a-z][a-z0-9+.-]*://)\S*@", re.IGNORECASE)
 OWN_DOMAINS = {"type": "list", "elements": "str"}
 
 
@@ -63,7 +63,7 @@ class RecordModule(AnsibleModule):
         self,
         argument_spec: dict[str, dict[str, Any]],
         judge: Callable[[Mapping[str, Any]], object] | None = None,
-        kept: Container[str] = (),
+        kept: Collection[str] = (),
     ) -> None:
         self._accepted = False
         self._given: dict[str, Any] = {}
@@ -113,7 +113,7 @@ class RecordModule(AnsibleModule):
 
 def _same(one: Problem, other: Problem) -> bool:
     """Options that stand alone are nowhere for Ansible, and with the record for the module."""
-    return one.key == other.key and other.where in (one.where, "")
+    return one.key == other.key and other.where in (one.where, one.where.partition(" (")[0], "")
 
 
 def told(problems: Sequence[Problem], written: Sequence[str] = ()) -> str:

@@ -10,7 +10,7 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
-from typing import Any, Container, Iterable, Mapping
+from typing import Any, Collection, Iterable, Mapping
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.validation import check_type_dict
@@ -70,16 +70,16 @@ def _misfit(where: str, key: str, name: str, one: Mapping[str, Any], value: Any)
         yield Problem(where, key, f"{shown} cannot be used here", f"give a value of type {one['type']}")
 
 
-def fitting(spec: Spec, params: Mapping[Any, Any], kept: Container[str]) -> dict[str, Any] | None:
+def fitting(spec: Spec, params: Mapping[str, Any], kept: Collection[str]) -> dict[str, Any] | None:
     """The options as a module gets them, as far as they fit, for the module to judge the rest; None where that is vain.
 
-    An option that is misspelt counts as the one that it looks like. A misfit stays as it is where its name is `kept`,
-    because the module judges such values itself. A number or a truth value is left out. Otherwise the whole entry is,
-    since the rest may mean something else then; in a list, None takes its place, so that the others keep their numbers.
+    A misfit stays as it is where its name is `kept`, because the module judges such values itself; a module that keeps
+    none does without numbers and truth values. Otherwise, and where an option is misspelt, the rest may mean something
+    else: the entry is left out, and None takes its place, so that the others keep their numbers. Where that happens to
+    an option beside a list, the list gets such an end.
     """
-    meant = {closest(name, spec): value for name, value in params.items() if name not in spec}
-    params = {**meant, **{name: value for name, value in params.items() if value is not None}}
     result: dict[str, Any] = {}
+    complete = not any(closest(name, spec) for name in params if name not in spec)
     for name, one in spec.items():
         value = params.get(name)
         if value is None:
@@ -88,10 +88,9 @@ def fitting(spec: Spec, params: Mapping[Any, Any], kept: Container[str]) -> dict
             result[name], wrong = _validated(name, one, value)
             if wrong and name in kept:
                 result[name] = value
-            elif wrong and one["type"] in ("int", "bool"):
-                result[name] = one.get("default")
             elif wrong:
-                return None
+                result[name] = one.get("default")
+                complete = complete and not kept and one["type"] in ("int", "bool")
         elif one["type"] == "dict":
             inner = _as_options(value)
             # Its options are keys of the record, each of which stands for itself.
@@ -101,7 +100,10 @@ def fitting(spec: Spec, params: Mapping[Any, Any], kept: Container[str]) -> dict
             result[name] = [None if entry is None else fitting(one["options"], entry, kept) for entry in entries]
         else:
             return None
-    return result
+    lists = [value for name, value in result.items() if isinstance(value, list) and "options" in spec[name]]
+    for entries_of in lists:
+        entries_of.extend([] if complete else [None])
+    return result if complete or lists else None
 
 
 def _validated(name: str, one: Mapping[str, Any], value: Any) -> tuple[Any, bool]:

@@ -43,7 +43,7 @@ def make_draft(params: Mapping[str, Any], current: Mapping[str, Any], check_mode
         wanted.take(entry)
     if params["purge"]:
         wanted.purge()
-    wanted.check(own_domains(params, current["edge"], check_mode, problems))
+    wanted.check(own_domains(params, current["edge"], check_mode, problems), None in (params["partners"] or ()))
     if problems:
         raise RecordError(problems)
     return wanted.draft(current["edge"])
@@ -121,7 +121,12 @@ class _Wanted:
             if key not in self.named:
                 del self.after[key]
 
-    def check(self, own: Mapping[str, str]) -> None:
+    def check(self, own: Mapping[str, str], partly: bool) -> None:
+        """Rules between records; `partly` where entries were left out, which may change those not named here."""
+        if partly:
+            named = {self.named[key]: self.after[key] for key in self.named if key in self.after}
+            partner.check_all(named, own, self.problems)
+            return
         owners = {name: key for key, record in self.after.items() for name in record["additional_domains"]}
         for key, where in self.named.items():
             # Who removes a domain means to close it; where the same call gives it to another partner he knows better.

@@ -50,7 +50,7 @@ def make_draft(params: Mapping[str, Any], current: Mapping[str, Any], check_mode
         wanted.purge()
     for entry in found:
         wanted.grant(entry, "replace" if params["purge"] else "add")
-    wanted.check()
+    wanted.check(None in (params["policies"] or ()))
     if problems:
         raise RecordError(problems)
     return wanted.draft()
@@ -186,14 +186,16 @@ class _Wanted:
         self.granted[address] = name
         self.grants[address] = name
 
-    def check(self) -> None:
-        for name in self.named:
+    def check(self, partly: bool) -> None:
+        """Rules between records; `partly` where entries were left out, which may change those not named here."""
+        for name in () if partly else self.named:
             if name not in self.after and name not in self.refused:
                 self._check_removed(name)
-        places = [(self._place(name), record) for name, record in self.after.items()]
+        judged = {name: record for name, record in self.after.items() if not partly or name in self.named}
+        places = [(self._place(name), record) for name, record in judged.items()]
         # Who holds a policy that goes has been told; what is left are policies that may not be granted (any more).
-        held = {who: (name, self._place(name)) for who, name in self.grants.items() if name in self.after}
-        everyone = (self.everyone, self._place(self.everyone)) if self.everyone in self.after else None
+        held = {who: (name, self._place(name)) for who, name in self.grants.items() if name in judged}
+        everyone = (self.everyone, self._place(self.everyone)) if self.everyone in judged else None
         policy.check_all(places, held, everyone, self.problems)
 
     def _place(self, name: str) -> str:

@@ -48,7 +48,10 @@ def apply(directory: str, check_mode: bool, make_draft: MakeDraft) -> Plan:
         plan = _plan(directory, existed, make_draft)
         closed = _closed(directory)
         if closed is not None:
-            os.chmod(directory, closed[1])
+            try:
+                os.chmod(directory, closed[1])
+            except OSError as exc:
+                raise _trouble(directory, exc) from None
         _write(directory, plan.writes)
     return plan
 

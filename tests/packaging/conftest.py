@@ -45,6 +45,8 @@ class Installed:
             "ANSIBLE_LOCALHOST_WARNING": "false",
             "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",
             "ANSIBLE_NOCOLOR": "1",
+            # Facts are ansible_facts[...] here; the variables beside it are on their way out.
+            "ANSIBLE_INJECT_FACT_VARS": "false",
             **settings,
         }
         work = self.root / "work"

@@ -39,7 +39,11 @@ a A 127.0.0.1
 b A 127.0.0.1
 """
 SECRET = "dGhpcyBpcyBhIHNlY3JldCBvZiB0aGUgdGVzdCwgbm90IG9mIGFueWJvZHk="
-KEY = f'''key "edge-update" {{
+KEY = f'''key "edge-update-before" {{
+\talgorithm hmac-sha512;
+\tsecret "b2xk";
+}};
+key "edge-update" {{
 \talgorithm hmac-sha256;
 \tsecret "{SECRET}";
 }};
@@ -228,6 +232,8 @@ def test_proof_by_dns(pebble: Pebble, tmp_path: Path) -> None:
         "server_port": pebble.dns,
         "zone": "example",
         "key_file": str(pebble.key),
+        # One of two keys, whose names begin alike.
+        "key_name": "edge-update",
     }
     code, told = play(tmp_path, given, pebble.trusted)
     assert code == 0, told

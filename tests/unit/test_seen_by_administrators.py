@@ -19,7 +19,10 @@ from ansible_collections.xmpp.federation.plugins.module_utils import _crl_lists
 from ansible_collections.xmpp.federation.plugins.modules import edge_certificate, edge_config, edge_crl
 from certificates import PEM, Ca, one
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import pkcs12
+from cryptography.x509.oid import NameOID
 
 Call = Callable[..., dict[str, Any]]
 REQUEST = {"key_type": "ec_p256", "state": "requested"}
@@ -141,6 +144,8 @@ def test_subjects_without_control_characters(run: Call, text: str) -> None:
         (edge_certificate, {"issue": "own_ca", "ca_cert": "-----BEGIN RSA PRIVATE KEY-----\nhush-hush-hush\n"}),
         (edge_crl, {"url": "http://joe:hush-hush-hush@127.0.0.1:1/x.crl"}),
         (edge_crl, {"crls": [{"url": "http://hush-hush-hush@127.0.0.1:1/x.crl"}]}),
+        (edge_crl, {"url": "HTTPS://joe:p@hush-hush-hush/word@127.0.0.1:1/x.crl"}),
+        (edge_crl, {"url": "ldap://joe:hush-hush-hush@127.0.0.1:1/x.crl"}),
     ],
 )
 @pytest.mark.parametrize("check", [True, False])
@@ -320,3 +325,73 @@ def test_certificates_are_told_as_lync_does(call: Call, config_dir: Path) -> Non
     same = ("fingerprint", "subject", "issuer", "not_before", "not_after", "days_left")
     assert [told[key] for key in same] == [held[key] for key in same]
     assert told["subject"] == {"organization": "One", "common_name": "a.example"}
+
+
+def test_names_of_a_pfx_are_those_of_its_certificate(run: Call, tmp_path: Path) -> None:
+    """Whatever an earlier request of the same id asks for."""
+    run(xmpp_domains=["a.example"], extra_sans=["old.example"], **REQUEST)
+    key = ec.generate_private_key(ec.SECP256R1())
+    ca = Ca("Public")
+    names = ["a.example", "new.example", "sip.b.example"]
+    csr = x509.CertificateSigningRequestBuilder().subject_name(
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "new.example")])
+    )
+    csr = csr.add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), False)
+    answer = ca.sign(csr.sign(key, hashes.SHA256()).public_bytes(PEM).decode())
+    pfx = pkcs12.serialize_key_and_certificates(
+        b"x", key, x509.load_pem_x509_certificate(answer.encode()), [ca.certificate], serialization.NoEncryption()
+    )
+    (tmp_path / "p.pfx").write_bytes(pfx)
+    told = one(run(state="imported", certificate=str(tmp_path / "p.pfx"), ca_cert=ca.pem))
+    assert told["subject"] == {"common_name": "new.example"}
+    assert {f"DNS:{name}" for name in names} <= set(told["names"])
+    assert "DNS:old.example" not in told["names"]
+
+
+def test_key_of_the_ca_may_be_gone_in_check_mode(call: Call, config_dir: Path, tmp_path: Path) -> None:
+    """A play brings it, has the certificate issued, and takes it away: that is no drift."""
+    ca = Ca("Own")
+    (tmp_path / "ca.pem").write_text(ca.pem)
+    (tmp_path / "ca.key").write_text(ca.key_pem())
+    signer = {"issue": "own_ca", "ca_cert": str(tmp_path / "ca.pem"), "ca_key": str(tmp_path / "ca.key")}
+    options = {"key_type": "ec_p256", "xmpp_domains": ["a.example"], **signer, "config_dir": str(config_dir)}
+    assert call("edge_certificate", **options)["changed"] is True
+    for gone in ("ca.key", "ca.pem"):
+        (tmp_path / gone).unlink()
+        assert call("edge_certificate", check=True, **options)["changed"] is False
+    assert call("edge_certificate", check=True, **{**options, "organization": "x"})["changed"] is True
+
+
+def test_damage_that_is_put_right_is_no_news(call: Call, config_dir: Path) -> None:
+    options = {"key_type": "ec_p256", "xmpp_domains": ["a.example"], "issue": "self_signed"}
+    call("edge_certificate", config_dir=str(config_dir), **options)
+    (config_dir / "assigned/external/cert.pem").write_text("half")
+    for check in (True, False):
+        told = call("edge_certificate", check=check, config_dir=str(config_dir), **options)
+        assert (told["changed"], told["warnings"]) == (True, [])
+
+
+@pytest.mark.parametrize("state", ["present", "absent"])
+@pytest.mark.parametrize("check", [True, False])
+def test_name_of_a_list_that_is_a_directory(
+    call: Call, config_dir: Path, tmp_path: Path, state: str, check: bool
+) -> None:
+    (tmp_path / "one.crl").write_bytes(_list(Ca("One")))
+    (config_dir / "crls/one.crl").mkdir(parents=True)
+    source = {"src": str(tmp_path / "one.crl")} if state == "present" else {"name": "one.crl"}
+    told = call("edge_crl", check=check, config_dir=str(config_dir), state=state, **source)
+    assert "is a directory" in told["msg"]
+
+
+def test_certificate_with_a_key_of_an_unknown_kind(
+    call: Call, config_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"key_type": "ec_p256", "xmpp_domains": ["a.example"], "issue": "self_signed"}
+    call("edge_certificate", config_dir=str(config_dir), **options)
+
+    def unknown(_key: Any) -> str:
+        raise crypto.UnsupportedAlgorithm("a curve of nobody's")
+
+    monkeypatch.setattr(crypto, "public_digest", unknown)
+    (told,) = call("edge_info", config_dir=str(config_dir), run_dir=str(config_dir))["desired"]["certificates"]
+    assert told["subject"] == {"common_name": "a.example"}

@@ -155,6 +155,27 @@ def test_wildcards_stand_in_nobodys_way(run: Run, server: DnsServer, domain: str
     assert run(domain=f"other.{domain}", state="absent")["changed"] is False
 
 
+def test_what_is_taken_away_below_a_wildcard(run: Run, server: DnsServer) -> None:
+    """The wildcard answers in its place then, which is not the old record."""
+    options = {"domain": "wild.example", "target": "edge.wild.example", "addresses": ["192.0.2.10"], "state": "absent"}
+    foreseen, done = run(check=True, **options), run(**options)
+    assert (foreseen["changed"], done["changed"]) == (True, True), done
+    assert server.records("edge.wild.example", "A") == []
+    assert run(**options)["changed"] is False
+
+
+def test_target_that_has_the_addresses_of_a_wildcard(run: Run, server: DnsServer) -> None:
+    """Nothing is taken away from it, because nothing is there."""
+    records = [
+        {"domain": "wild.example", "target": "pool.wild.example"},
+        {"domain": "wild.example", "service": "xmpps-server", "target": "pool.wild.example", "state": "absent"},
+    ]
+    records[1]["addresses"] = ["192.0.2.77"]  # type: ignore[assignment]
+    foreseen, done = run(check=True, records=records), run(records=records)
+    assert (foreseen["changed"], done.get("changed"), done.get("msg")) == (True, True, None)
+    assert foreseen["diff"] == done["diff"]
+
+
 def test_set_like_that_of_a_wildcard(run: Run, server: DnsServer) -> None:
     """Nobody can tell the two apart by asking; the update can."""
     zone = server.zones.zone("wild.example")
