@@ -23,6 +23,7 @@ from ._records.fields import Fields
 
 CONFIG_DIR = {"type": "path", "default": "/etc/xmpp-edge"}
 _USERINFO = re.compile(r"([a-z][a-z0-9+.-]*://)\S*@", re.IGNORECASE)
+MOST_SHOWN = 100
 OWN_DOMAINS = {"type": "list", "elements": "str"}
 
 
@@ -163,7 +164,10 @@ def _shown(value: Any) -> Any:
         return HIDDEN if "PRIVATE KEY-----" in value else _USERINFO.sub(r"\1", value)
     if isinstance(value, dict):
         return {key: _shown(one) for key, one in value.items() if one is not None}
-    return [_shown(one) for one in value] if isinstance(value, list) else value
+    if isinstance(value, list):
+        # Nobody reads thousands, and on their way back they cost as much as the work itself.
+        return [_shown(one) for one in value] if len(value) <= MOST_SHOWN else f"{len(value)} entries"
+    return value
 
 
 def _said(value: Any) -> Any:
