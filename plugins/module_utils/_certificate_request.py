@@ -75,8 +75,9 @@ def _named(entry: Wanted, base: Generation | None, subject: Mapping[str, str]) -
     """The common name that somebody has asked for, now or before; empty where none was."""
     if "common_name" in entry.subject:
         return entry.subject["common_name"]
-    if base is None or base.about.asked is not None:
-        return base.about.asked.common_name if base is not None and base.about.asked is not None else ""
+    if base is not None and base.about.asked is not None:
+        return base.about.asked.common_name
+    # Of an older request nobody knows; without any there is none.
     return subject.get("common_name", "")
 
 

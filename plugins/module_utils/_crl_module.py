@@ -96,13 +96,10 @@ def _names(directory: str) -> list[str]:
     try:
         with os.scandir(directory) as entries:
             # A directory is no list, whoever made it.
-            return sorted(one.name for one in entries if not one.name.startswith(".") and not _is_directory(one))
+            lists_there = (one for one in entries if not one.is_dir(follow_symlinks=False))
+            return sorted(one.name for one in lists_there if not one.name.startswith("."))
     except FileNotFoundError:
         return []
-
-
-def _is_directory(entry: os.DirEntry[str]) -> bool:
-    return entry.is_dir(follow_symlinks=False)
 
 
 def _unlisted(params: dict[str, Any], entries: Sequence[Wanted]) -> list[Wanted]:

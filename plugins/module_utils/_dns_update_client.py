@@ -29,8 +29,6 @@ HEADER = 12
 # Bytes of an update, estimated from above.
 LIMIT = 50_000
 SHORTEST = 0.01
-# A and AAAA.
-ADDRESSES = (1, 28)
 
 HINTS = {
     "REFUSED": {
@@ -337,6 +335,6 @@ def _from_wire(rrset: Any) -> RecordSet | None:
         if hasattr(rdata, "priority"):
             values.append(Srv(rdata.priority, rdata.weight, rdata.port, _text(rdata.target)))
         else:
-            # There is more than one way to write some of them.
-            values.append(str(ipaddress.ip_address(rdata.to_text())) if rrset.rdtype in ADDRESSES else rdata.to_text())
+            # There is more than one way to write some addresses.
+            values.append(str(ipaddress.ip_address(rdata.address)) if hasattr(rdata, "address") else rdata.to_text())
     return record_set(rrset.ttl, values)

@@ -95,8 +95,10 @@ class RecordModule(AnsibleModule):
 
     def _all_problems(self, given: Mapping[str, Any]) -> list[Problem]:
         problems = list(misfits(self.argument_spec, given))
-        rest = fitting(self.argument_spec, given, self._kept) if self._judge else None
-        if rest is not None and self._judge:
+        if self._judge is None:
+            return problems
+        rest = fitting(self.argument_spec, given, self._kept)
+        if rest is not None:
             try:
                 self._judge(rest)
             except RecordError as exc:
